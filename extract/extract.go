@@ -1,0 +1,101 @@
+// Package extract holds the contract of a source. Each vendor has a package of
+// its own below this one; extracttest is the kit every one of them passes.
+//
+// A source only reads: it knows its vendor's API and its cursor, and nothing of
+// segments, state, schema mapping or sinks. It never drops a record for being
+// odd, and never scrubs: both happen where records are landed.
+package extract
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/idtrail/idtrail/schema"
+)
+
+// Cursor says where a source goes on: JSON, written and read by its source
+// only, but clear enough for an operator to read. "" means "from the start".
+type Cursor string
+
+// Input is a finite piece a source reads to its end: a file, an object, a
+// shard.
+type Input struct {
+	// Key names it within the source: a path or an object key.
+	Key string `json:"key"`
+	// SHA256 is the hash (hex) of its content as read, decompressed.
+	SHA256 string `json:"sha256"`
+	// Size in bytes as stored, and Version, an opaque mark of its content (an
+	// ETag, a modification time): when either differs, it is another input.
+	Size    int64  `json:"size"`
+	Version string `json:"version"`
+	// Records it held, and Fault, why its end could not be read ("" if it was).
+	Records int64  `json:"records"`
+	Fault   string `json:"fault,omitempty"`
+}
+
+// Page is what one call, or one stretch of a file, gave.
+type Page struct {
+	Records []schema.Raw
+	// Filtered counts records read and left out by the source's own filter
+	// (event_sources); they are in no other count.
+	Filtered int
+	// Done names the inputs whose last record stands on this page.
+	Done []Input
+	Gaps []schema.Gap
+	// Snapshot is set on every page of a snapshot source: the snapshot the
+	// records belong to, Complete on its last page. A page holds records of one
+	// snapshot only.
+	Snapshot *schema.Snapshot
+	// Next is where to go on once this page is durable. It is never behind the
+	// cursor the page was read from; on overlap pages and inside a window that
+	// is not drained it repeats the last safe value.
+	Next Cursor
+}
+
+// Source reads one vendor's records.
+type Source interface {
+	// Name is the source's name in the config.
+	Name() string
+	// Start returns the cursor of a first run that begins at t.
+	Start(t time.Time) Cursor
+	// Pages reads from a cursor until the source is drained, oldest first where
+	// the vendor allows. The sequence may be ranged over once. A failure comes
+	// as the last element, with an empty page; every page before it is good.
+	// Retries of single calls happen inside; ctx ends them.
+	Pages(ctx context.Context, from Cursor) iter.Seq2[Page, error]
+}
+
+// Overlapper is a source that reads some records again on purpose. The ids it
+// gave are kept for twice that long; those of a source without it, for good.
+type Overlapper interface {
+	Overlap() time.Duration
+}
+
+// Identified is a source that can name what it reads: tenant, pool, account and
+// region. A chain of segments belongs to one identity; another is refused.
+type Identified interface {
+	Identity() string
+}
+
+// Checker is a source that can prove its credentials, rights and reachability
+// with a few cheap calls. The findings are for people; an error means that the
+// source cannot run.
+type Checker interface {
+	Check(ctx context.Context) ([]Finding, error)
+}
+
+// Finding is one result of a check.
+type Finding struct {
+	What string `json:"what"`
+	OK   bool   `json:"ok"`
+	// Hint says what to do when it is not OK, and may add a fact when it is.
+	Hint string `json:"hint,omitempty"`
+}
+
+// Ledger knows which inputs were read to their end by earlier runs. A source of
+// finite inputs is given one when it is made.
+type Ledger interface {
+	// Finished returns the input last finished under key.
+	Finished(ctx context.Context, key string) (Input, bool, error)
+}

@@ -1,0 +1,132 @@
+package schema
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+
+	"github.com/tidwall/gjson"
+)
+
+// Kind says what a raw record is, and so how it names and dates itself and how
+// it is mapped.
+type Kind string
+
+// The kinds of raw records. A record of any kind may stand in an envelope; see
+// [Kind.Record].
+const (
+	KindAuth0Log    Kind = "auth0_log"
+	KindAuth0User   Kind = "auth0_user"
+	KindCognitoUser Kind = "cognito_user"
+	KindCloudTrail  Kind = "cloudtrail"
+	// KindUnparsed is an [Unparsed].
+	KindUnparsed Kind = "unparsed"
+)
+
+// IsUser says whether records of this kind are users of a snapshot.
+func (k Kind) IsUser() bool { return k == KindAuth0User || k == KindCognitoUser }
+
+// Record returns the vendor's record inside line: line itself, or what stands
+// in the envelope an Auth0 log stream ({"log_id":…,"data":{…}}), EventBridge
+// ({"detail-type":…,"detail":{…}}) or LookupEvents ({"CloudTrailEvent":"{…}"})
+// puts around it. The result may share memory with line.
+func (k Kind) Record(line []byte) []byte {
+	if d := gjson.GetBytes(line, "detail"); d.IsObject() && gjson.GetBytes(line, "detail-type").Exists() {
+		line = []byte(d.Raw)
+	}
+	switch k {
+	case KindAuth0Log:
+		if d := gjson.GetBytes(line, "data"); d.IsObject() && !gjson.GetBytes(line, "type").Exists() {
+			return []byte(d.Raw)
+		}
+	case KindCloudTrail:
+		if e := gjson.GetBytes(line, "CloudTrailEvent"); e.Type == gjson.String && gjson.Valid(e.Str) {
+			return []byte(e.Str)
+		}
+	}
+	return line
+}
+
+// ID returns the vendor's own id of the record in line, "" where it has none.
+// Numbers are returned digit by digit as they stand: ids pass 2^53.
+func (k Kind) ID(line []byte) string {
+	rec := k.Record(line)
+	switch k {
+	case KindAuth0Log:
+		return firstText(memberText(rec, "log_id", "_id"), memberText(line, "log_id", "_id"))
+	case KindAuth0User:
+		return memberText(rec, "user_id")
+	case KindCognitoUser:
+		return cognitoID(rec)
+	case KindCloudTrail:
+		return firstText(memberText(rec, "eventID"), memberText(line, "EventId"))
+	default:
+		return ""
+	}
+}
+
+// Time returns when the record in line says it happened, zero where it does
+// not say so in a form that parses. Users have no time.
+func (k Kind) Time(line []byte) time.Time {
+	rec := k.Record(line)
+	switch k {
+	case KindAuth0Log:
+		return ParseTime(gjson.GetBytes(rec, "date").Str)
+	case KindCloudTrail:
+		return ParseTime(gjson.GetBytes(rec, "eventTime").Str)
+	default:
+		return time.Time{}
+	}
+}
+
+// ParseTime reads RFC 3339, with or without a fraction, and ISO 8601's basic
+// form (CloudTrail writes both); the zero time for anything else.
+func ParseTime(s string) time.Time {
+	for _, layout := range []string{time.RFC3339Nano, "20060102T150405Z", "2006-01-02T15:04:05.999Z0700"} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t.UTC()
+		}
+	}
+	return time.Time{}
+}
+
+// HashID names a record that has no id of its own by its landed bytes.
+func HashID(landed []byte) string {
+	sum := sha256.Sum256(landed)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+func cognitoID(rec []byte) string {
+	for _, list := range []string{"Attributes", "UserAttributes", "attributes"} {
+		sub := gjson.GetBytes(rec, list+`.#(Name=="sub").Value`)
+		if sub.Type == gjson.String && sub.Str != "" {
+			return sub.Str
+		}
+	}
+	return memberText(rec, "Username", "username")
+}
+
+// memberText returns the first of the named members that is a non-empty string
+// or a number.
+func memberText(rec []byte, names ...string) string {
+	for _, name := range names {
+		switch v := gjson.GetBytes(rec, name); v.Type {
+		case gjson.String:
+			if v.Str != "" {
+				return v.Str
+			}
+		case gjson.Number:
+			return v.Raw
+		}
+	}
+	return ""
+}
+
+func firstText(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}

@@ -1,0 +1,73 @@
+package schema
+
+import "time"
+
+// Raw is one record as a source read it, before anything is cut out of it.
+type Raw struct {
+	Kind Kind
+	// ID is the vendor's own id of the record, "" where it has none: whoever
+	// lands it then names it by the hash of the landed bytes.
+	ID string
+	// Time is when the event happened as far as the record says, zero where it
+	// does not. It serves windows and statistics; mapping reads it anew.
+	Time time.Time
+	// Bytes is one JSON value. Where a source could not cut out a JSON value
+	// (a truncated line, say), it is what was there, and Fault says what is
+	// wrong with it; such bytes are landed too, wrapped as [Unparsed].
+	Bytes []byte
+	Fault string
+}
+
+// Unparsed is how bytes that are no JSON value are landed: a JSON object with
+// this one key, so that a segment stays one JSON value a line.
+type Unparsed struct {
+	Unparsed UnparsedBody `json:"idtrail_unparsed"`
+}
+
+// UnparsedBody holds the bytes: as Text where they are UTF-8, else as Base64.
+type UnparsedBody struct {
+	Reason string `json:"reason"`
+	Text   string `json:"text,omitempty"`
+	Base64 []byte `json:"base64,omitempty"`
+}
+
+// Snapshot is one reading of all users of a source.
+type Snapshot struct {
+	// ID names it within its source: its Begin as 20060102T150405Z, "-n" behind
+	// it where two begin in one second.
+	ID    string    `json:"id"`
+	Begin time.Time `json:"begin"`
+	// End and Counts (users, groups, …: what the vendor's answer held) are set
+	// once it is Complete: read to its end without an error.
+	End      time.Time        `json:"end,omitzero"`
+	Complete bool             `json:"complete"`
+	Counts   map[string]int64 `json:"counts,omitempty"`
+}
+
+// Gap is a span of time whose records were lost before they could be read. It
+// is declared once.
+type Gap struct {
+	Source string    `json:"source" parquet:"-"`
+	Stream string    `json:"stream" parquet:"stream,dict"`
+	From   time.Time `json:"gap_from" parquet:"gap_from,timestamp(millisecond)"`
+	To     time.Time `json:"gap_to" parquet:"gap_to,timestamp(millisecond)"`
+	Reason string    `json:"reason" parquet:"reason"`
+	// Input names the file or object, where the gap is one.
+	Input      string    `json:"input,omitempty" parquet:"input,optional"`
+	DeclaredAt time.Time `json:"declared_at" parquet:"declared_at,timestamp(millisecond)"`
+	Segment    int64     `json:"segment" parquet:"segment"`
+}
+
+// Reject is a landed record that could not be mapped, with the reason. The
+// record itself stays in its segment: Segment and Record (from 0) find it.
+type Reject struct {
+	Source   string    `json:"source" parquet:"-"`
+	Segment  int64     `json:"segment" parquet:"segment"`
+	Record   int64     `json:"record" parquet:"record"`
+	ID       string    `json:"id" parquet:"id"`
+	Kind     Kind      `json:"kind" parquet:"kind,dict"`
+	Reason   string    `json:"reason" parquet:"reason"`
+	Mapping  int32     `json:"mapping" parquet:"mapping"`
+	LandedAt time.Time `json:"landed_at" parquet:"landed_at,timestamp(millisecond)"`
+	RawData  string    `json:"raw_data,omitempty" parquet:"raw_data,optional"`
+}
