@@ -18,21 +18,8 @@ import (
 // only, but clear enough for an operator to read. "" means "from the start".
 type Cursor string
 
-// Input is a finite piece a source reads to its end: a file, an object, a
-// shard.
-type Input struct {
-	// Key names it within the source: a path or an object key.
-	Key string `json:"key"`
-	// SHA256 is the hash (hex) of its content as read, decompressed.
-	SHA256 string `json:"sha256"`
-	// Size in bytes as stored, and Version, an opaque mark of its content (an
-	// ETag, a modification time): when either differs, it is another input.
-	Size    int64  `json:"size"`
-	Version string `json:"version"`
-	// Records it held, and Fault, why its end could not be read ("" if it was).
-	Records int64  `json:"records"`
-	Fault   string `json:"fault,omitempty"`
-}
+// Input is a finite piece a source reads to its end; see [schema.Input].
+type Input = schema.Input
 
 // Page is what one call, or one stretch of a file, gave.
 type Page struct {

@@ -7,27 +7,14 @@ package load
 
 import (
 	"context"
-	"fmt"
 	"iter"
 	"time"
 
 	"github.com/idtrail/idtrail/schema"
 )
 
-// Position is a place in a source's landed records: the next record to
-// deliver, counted from 0 within its segment. It counts raw records, so that
-// batches may be cut differently after any change of filter, size or mapping.
-type Position struct {
-	Segment int64 `json:"segment"`
-	Record  int64 `json:"record"`
-}
-
-// Before says whether p lies before q.
-func (p Position) Before(q Position) bool {
-	return p.Segment < q.Segment || p.Segment == q.Segment && p.Record < q.Record
-}
-
-func (p Position) String() string { return fmt.Sprintf("%d:%d", p.Segment, p.Record) }
+// Position is a place in a source's landed records; see [schema.Position].
+type Position = schema.Position
 
 // Row is one thing to deliver. Exactly one of the pointers is set.
 type Row struct {

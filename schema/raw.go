@@ -1,6 +1,9 @@
 package schema
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Raw is one record as a source read it, before anything is cut out of it.
 type Raw struct {
@@ -30,6 +33,36 @@ type UnparsedBody struct {
 	Text   string `json:"text,omitempty"`
 	Base64 []byte `json:"base64,omitempty"`
 }
+
+// Input is a finite piece a source reads to its end: a file, an object, a shard.
+type Input struct {
+	// Key names it within the source: a path or an object key.
+	Key string `json:"key"`
+	// SHA256 is the hash (hex) of its content as read, decompressed.
+	SHA256 string `json:"sha256"`
+	// Size in bytes as stored, and Version, an opaque mark of its content (an
+	// ETag, a modification time): when either differs, it is another input.
+	Size    int64  `json:"size"`
+	Version string `json:"version"`
+	// Records it held, and Fault, why its end could not be read ("" if it was).
+	Records int64  `json:"records"`
+	Fault   string `json:"fault,omitempty"`
+}
+
+// Position is a place in a source's landed records: the next record to
+// deliver, counted from 0 within its segment. It counts raw records, so that
+// batches may be cut differently after any change of filter, size or mapping.
+type Position struct {
+	Segment int64 `json:"segment"`
+	Record  int64 `json:"record"`
+}
+
+// Before says whether p lies before q.
+func (p Position) Before(q Position) bool {
+	return p.Segment < q.Segment || p.Segment == q.Segment && p.Record < q.Record
+}
+
+func (p Position) String() string { return fmt.Sprintf("%d:%d", p.Segment, p.Record) }
 
 // Snapshot is one reading of all users of a source.
 type Snapshot struct {
