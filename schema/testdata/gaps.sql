@@ -1,0 +1,25 @@
+CREATE EXTERNAL TABLE IF NOT EXISTS `audit`.`gaps` (
+  `stream` string,
+  `gap_from` timestamp,
+  `gap_to` timestamp,
+  `reason` string,
+  `input` string,
+  `declared_at` timestamp,
+  `segment` bigint
+)
+PARTITIONED BY (`source` string, `dt` string)
+STORED AS PARQUET
+LOCATION 's3://bucket/lake/gaps/'
+TBLPROPERTIES (
+  'classification' = 'parquet',
+  'parquet.compression' = 'ZSTD',
+  'projection.enabled' = 'true',
+  'projection.source.type' = 'enum',
+  'projection.source.values' = 'acme,trail',
+  'projection.dt.type' = 'date',
+  'projection.dt.format' = 'yyyy-MM-dd',
+  'projection.dt.range' = '2015-01-01,NOW+1DAY',
+  'projection.dt.interval' = '1',
+  'projection.dt.interval.unit' = 'DAYS',
+  'storage.location.template' = 's3://bucket/lake/gaps/source=${source}/dt=${dt}/'
+)

@@ -1,0 +1,50 @@
+CREATE EXTERNAL TABLE IF NOT EXISTS `audit`.`users` (
+  `snapshot_id` string,
+  `user_id` string,
+  `user_name` string,
+  `user_name_norm` string,
+  `active` boolean,
+  `status` string,
+  `status_raw` string,
+  `name_formatted` string,
+  `given_name` string,
+  `family_name` string,
+  `nickname` string,
+  `locale` string,
+  `zoneinfo` string,
+  `email` string,
+  `email_norm` string,
+  `email_verified` boolean,
+  `phone` string,
+  `phone_e164` string,
+  `phone_verified` boolean,
+  `mfa_enabled` boolean,
+  `mfa_factors` array<string>,
+  `groups` array<string>,
+  `roles` array<string>,
+  `organizations` array<string>,
+  `identities` array<struct<`provider`:string,`connection`:string,`user_id`:string,`is_social`:boolean,`primary`:boolean>>,
+  `connection` string,
+  `link_id` string,
+  `created_at` timestamp,
+  `updated_at` timestamp,
+  `last_login_at` timestamp,
+  `attributes` map<string,string>,
+  `raw_data` string
+)
+PARTITIONED BY (`source` string, `dt` string)
+STORED AS PARQUET
+LOCATION 's3://bucket/lake/users/'
+TBLPROPERTIES (
+  'classification' = 'parquet',
+  'parquet.compression' = 'ZSTD',
+  'projection.enabled' = 'true',
+  'projection.source.type' = 'enum',
+  'projection.source.values' = 'acme,trail',
+  'projection.dt.type' = 'date',
+  'projection.dt.format' = 'yyyy-MM-dd',
+  'projection.dt.range' = '2015-01-01,NOW+1DAY',
+  'projection.dt.interval' = '1',
+  'projection.dt.interval.unit' = 'DAYS',
+  'storage.location.template' = 's3://bucket/lake/users/source=${source}/dt=${dt}/'
+)
