@@ -1,0 +1,245 @@
+package state
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/idtrail/idtrail/schema"
+)
+
+// SeenID is how a landed record's id is kept: enough of its hash that two ids
+// do not meet in any tenant's lifetime.
+type SeenID [16]byte
+
+// NewSeenID hashes the id of a record; snapshot is its snapshot's id, "" for
+// events: users are landed once a snapshot.
+func NewSeenID(snapshot, id string) SeenID {
+	sum := sha256.Sum256([]byte(snapshot + "\x00" + id))
+	return SeenID(sum[:16])
+}
+
+// Seen is an id with the time its record states (zero: none).
+type Seen struct {
+	ID    SeenID
+	Event time.Time
+}
+
+// Landed is a segment that is durable in raw, as the index keeps it.
+type Landed struct {
+	Seq      int64
+	SHA256   string // of its header, hex
+	Stream   string
+	Cursor   string // the stream's, after it
+	Records  int64
+	Bytes    int64
+	First    time.Time
+	Last     time.Time
+	LandedAt time.Time
+	Inputs   []schema.Input
+	Gaps     []schema.Gap
+	Snapshot *schema.Snapshot
+	Seen     []Seen
+}
+
+// Commit indexes a landed segment: its row, its stream's cursor, its ids, its
+// inputs, gaps and snapshot, in one transaction.
+func (d *DB) Commit(ctx context.Context, l Landed) error {
+	err := inTx(ctx, d.db, func(tx *sql.Tx) error {
+		for _, put := range []func(context.Context, *sql.Tx, Landed) error{putSegment, putSeen, putInputs, putGaps, putSnapshot} {
+			if err := put(ctx, tx, l); err != nil {
+				return err
+			}
+		}
+		return putCursor(ctx, tx, l.Stream, l.Cursor)
+	})
+	if err != nil {
+		return fmt.Errorf("index segment %d of %s: %w", l.Seq, d.source, err)
+	}
+	return nil
+}
+
+func putSegment(ctx context.Context, tx *sql.Tx, l Landed) error {
+	snapshot := sql.NullString{}
+	if l.Snapshot != nil {
+		snapshot = sql.NullString{String: l.Snapshot.ID, Valid: true}
+	}
+	_, err := tx.ExecContext(ctx,
+		`INSERT INTO segment (seq, stream, sha256, records, bytes, first_ms, last_ms, landed_ms, gaps, snapshot)
+		 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		l.Seq, l.Stream, l.SHA256, l.Records, l.Bytes, millis(l.First), millis(l.Last), l.LandedAt.UnixMilli(), len(l.Gaps), snapshot)
+	return err
+}
+
+func putSeen(ctx context.Context, tx *sql.Tx, l Landed) error {
+	stmt, err := tx.PrepareContext(ctx, `INSERT OR IGNORE INTO seen (id, event_ms, landed_ms) VALUES (?, ?, ?)`)
+	if err != nil {
+		return err
+	}
+	for _, s := range l.Seen {
+		event := s.Event
+		if event.IsZero() {
+			event = l.LandedAt
+		}
+		if _, err := stmt.ExecContext(ctx, s.ID[:], event.UnixMilli(), l.LandedAt.UnixMilli()); err != nil {
+			return errors.Join(err, stmt.Close())
+		}
+	}
+	if l.Snapshot != nil && l.Snapshot.Complete {
+		// No later page of this snapshot can come, and the next one has ids of its own.
+		if _, err := tx.ExecContext(ctx, `DELETE FROM seen`); err != nil {
+			return errors.Join(err, stmt.Close())
+		}
+	}
+	return stmt.Close()
+}
+
+func putInputs(ctx context.Context, tx *sql.Tx, l Landed) error {
+	for _, in := range l.Inputs {
+		_, err := tx.ExecContext(ctx,
+			`INSERT INTO input (key, sha256, size, version, records, fault, seq) VALUES (?, ?, ?, ?, ?, ?, ?)
+			 ON CONFLICT (key) DO UPDATE SET sha256 = excluded.sha256, size = excluded.size, version = excluded.version,
+			   records = excluded.records, fault = excluded.fault, seq = excluded.seq`,
+			in.Key, in.SHA256, in.Size, in.Version, in.Records, in.Fault, l.Seq)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func putGaps(ctx context.Context, tx *sql.Tx, l Landed) error {
+	for n, g := range l.Gaps {
+		_, err := tx.ExecContext(ctx,
+			`INSERT INTO gap (seq, n, stream, from_ms, to_ms, reason, input, declared_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+			l.Seq, n, g.Stream, g.From.UnixMilli(), g.To.UnixMilli(), g.Reason, g.Input, g.DeclaredAt.UnixMilli())
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func putSnapshot(ctx context.Context, tx *sql.Tx, l Landed) error {
+	if l.Snapshot == nil {
+		return nil
+	}
+	counts, err := json.Marshal(l.Snapshot.Counts)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx,
+		`INSERT INTO snapshot (id, begin_ms, end_ms, complete, counts, first_seq, last_seq) VALUES (?, ?, ?, ?, ?, ?, ?)
+		 ON CONFLICT (id) DO UPDATE SET end_ms = excluded.end_ms, complete = excluded.complete,
+		   counts = excluded.counts, last_seq = excluded.last_seq`,
+		l.Snapshot.ID, l.Snapshot.Begin.UnixMilli(), millis(l.Snapshot.End), l.Snapshot.Complete, string(counts), l.Seq, l.Seq)
+	return err
+}
+
+func putCursor(ctx context.Context, tx *sql.Tx, stream, cursor string) error {
+	_, err := tx.ExecContext(ctx,
+		`INSERT INTO stream (name, cursor) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET cursor = excluded.cursor`, stream, cursor)
+	return err
+}
+
+// Head returns the newest segment the index knows; ok is false before the
+// first.
+func (d *DB) Head(ctx context.Context) (seq int64, headerHash string, ok bool, err error) {
+	err = d.db.QueryRowContext(ctx, `SELECT seq, sha256 FROM segment ORDER BY seq DESC LIMIT 1`).Scan(&seq, &headerHash)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, "", false, nil
+	}
+	if err != nil {
+		return 0, "", false, fmt.Errorf("read head of %s: %w", d.source, err)
+	}
+	return seq, headerHash, true, nil
+}
+
+// Cursor returns where a stream goes on; ok is false for a stream never read.
+func (d *DB) Cursor(ctx context.Context, stream string) (cursor string, ok bool, err error) {
+	err = d.db.QueryRowContext(ctx, `SELECT cursor FROM stream WHERE name = ?`, stream).Scan(&cursor)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, fmt.Errorf("read cursor of %s: %w", d.source, err)
+	}
+	return cursor, true, nil
+}
+
+// SetCursor moves a stream's cursor where there was nothing to land.
+func (d *DB) SetCursor(ctx context.Context, stream, cursor string) error {
+	err := inTx(ctx, d.db, func(tx *sql.Tx) error { return putCursor(ctx, tx, stream, cursor) })
+	if err != nil {
+		return fmt.Errorf("move cursor of %s: %w", d.source, err)
+	}
+	return nil
+}
+
+// Lookup answers whether ids were landed, for many ids in a row. Close it
+// before the next write.
+type Lookup struct {
+	stmt *sql.Stmt
+}
+
+// Lookup prepares to look ids up.
+func (d *DB) Lookup(ctx context.Context) (*Lookup, error) {
+	stmt, err := d.db.PrepareContext(ctx, `SELECT 1 FROM seen WHERE id = ?`)
+	if err != nil {
+		return nil, fmt.Errorf("look up ids of %s: %w", d.source, err)
+	}
+	return &Lookup{stmt: stmt}, nil
+}
+
+// Has says whether the id was landed.
+func (l *Lookup) Has(ctx context.Context, id SeenID) (bool, error) {
+	var one int
+	err := l.stmt.QueryRowContext(ctx, id[:]).Scan(&one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look up id: %w", err)
+	}
+	return true, nil
+}
+
+// Close ends the look-up.
+func (l *Lookup) Close() error { return l.stmt.Close() }
+
+// ForgetSeen drops the ids of records that were landed, and happened, longer
+// than horizon before the newest that was: no source reads back that far.
+func (d *DB) ForgetSeen(ctx context.Context, horizon time.Duration) error {
+	err := inTx(ctx, d.db, func(tx *sql.Tx) error {
+		var landed, event sql.NullInt64
+		if err := tx.QueryRowContext(ctx, `SELECT max(landed_ms), max(last_ms) FROM segment`).Scan(&landed, &event); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `DELETE FROM seen WHERE landed_ms < ? AND event_ms < ?`,
+			landed.Int64-horizon.Milliseconds(), event.Int64-horizon.Milliseconds())
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("forget old ids of %s: %w", d.source, err)
+	}
+	return nil
+}
+
+// Finished returns the input last finished under key; it makes DB the ledger of
+// sources that read files.
+func (d *DB) Finished(ctx context.Context, key string) (schema.Input, bool, error) {
+	in := schema.Input{Key: key}
+	err := d.db.QueryRowContext(ctx, `SELECT sha256, size, version, records, fault FROM input WHERE key = ?`, key).
+		Scan(&in.SHA256, &in.Size, &in.Version, &in.Records, &in.Fault)
+	if errors.Is(err, sql.ErrNoRows) {
+		return schema.Input{}, false, nil
+	}
+	if err != nil {
+		return schema.Input{}, false, fmt.Errorf("look up input of %s: %w", d.source, err)
+	}
+	return in, true, nil
+}
