@@ -1,0 +1,194 @@
+package blob
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+// action is a call to S3: what it does in words, and the permission it needs.
+type action struct {
+	verb, permission string
+}
+
+var (
+	actGet        = action{"read", "s3:GetObject"}
+	actHead       = action{"look up", "s3:GetObject"}
+	actHeadBucket = action{"look up", "s3:ListBucket"}
+	actPut        = action{"write", "s3:PutObject"}
+	actList       = action{"list", "s3:ListBucket"}
+	actDelete     = action{"delete", "s3:DeleteObject"}
+)
+
+// fail puts into words what went wrong with the call, and what to do about it.
+// It returns nil for nil.
+func (s *S3) fail(ctx context.Context, act action, key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	what := act.verb + " " + strings.TrimSuffix(s.URL()+"/"+key, "/")
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", what, ctx.Err())
+	}
+	if s.isMissing(act, err) {
+		return fmt.Errorf("%s: %w", what, ErrNotExist)
+	}
+	if hint := s.hint(act, err); hint != "" {
+		return fmt.Errorf("%s: %s: %w", what, hint, terse(err))
+	}
+	return fmt.Errorf("%s: %w", what, terse(err))
+}
+
+// isMissing reports whether S3 said that the object, not the bucket, is not
+// there.
+func (s *S3) isMissing(act action, err error) bool {
+	if act == actHeadBucket || act == actList || statusOf(err) != http.StatusNotFound {
+		return false
+	}
+	code := codeOf(err)
+	return code == "NoSuchKey" || code == "NotFound" || code == "NoSuchVersion"
+}
+
+// hint is what to do about an answer of S3, or about none.
+func (s *S3) hint(act action, err error) string {
+	if hint := identityHint(err); hint != "" {
+		return hint
+	}
+	code, status := codeOf(err), statusOf(err)
+	if code == "NoSuchBucket" || act == actHeadBucket && status == http.StatusNotFound {
+		return fmt.Sprintf("bucket %s does not exist: create it, or correct its name or the endpoint", s.o.Bucket)
+	}
+	if hint := credentialsHint(code); hint != "" {
+		return hint
+	}
+	switch {
+	case status == http.StatusForbidden:
+		return s.deniedHint(act)
+	case status == http.StatusMovedPermanently, code == "AuthorizationHeaderMalformed", code == "IllegalLocationConstraintException":
+		return fmt.Sprintf("bucket %s is in another region%s: configure that one", s.o.Bucket, regionOf(err))
+	case strings.HasPrefix(code, "KMS."), strings.HasPrefix(code, "Kms"):
+		return fmt.Sprintf("the KMS key %q cannot be used: check its ARN, state and region", s.o.KMSKey)
+	case status == http.StatusBadRequest && s.o.LockMode != "" && strings.Contains(err.Error(), "Object Lock"):
+		return fmt.Sprintf("bucket %s has no Object Lock: enable it there, or configure no lock", s.o.Bucket)
+	case status == 0:
+		return sendHint(err)
+	}
+	return ""
+}
+
+// deniedHint names the permissions that the call needs.
+func (s *S3) deniedHint(act action) string {
+	arn := "arn:aws:s3:::" + s.o.Bucket
+	switch act {
+	case actList, actHeadBucket:
+		return fmt.Sprintf("access denied: grant %s on %s for prefix %s*", act.permission, arn, s.prefix)
+	case actPut:
+		more := ""
+		if len(s.o.Tags) > 0 {
+			more += ", s3:PutObjectTagging"
+		}
+		if s.o.LockMode != "" {
+			more += ", s3:PutObjectRetention"
+		}
+		if s.o.KMSKey != "" {
+			more += fmt.Sprintf(" and kms:GenerateDataKey on %s", s.o.KMSKey)
+		}
+		return fmt.Sprintf("access denied: grant %s on %s/%s*%s", act.permission, arn, s.prefix, more)
+	case actHead, actGet:
+		// Without ListBucket, S3 answers so for an object that is not there.
+		return fmt.Sprintf("access denied: grant %s on %s/%s*, s3:ListBucket on %s, and kms:Decrypt if it is encrypted",
+			act.permission, arn, s.prefix, arn)
+	}
+	return fmt.Sprintf("access denied: grant %s on %s/%s*", act.permission, arn, s.prefix)
+}
+
+// credentialsHint is what to do if it is the signature that S3 refuses.
+func credentialsHint(code string) string {
+	switch code {
+	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "InvalidClientTokenId", "UnrecognizedClientException":
+		return "the AWS credentials are wrong: check access key, secret and session token"
+	case "ExpiredToken", "ExpiredTokenException":
+		return "the AWS credentials have expired: renew them"
+	case "RequestTimeTooSkewed", "RequestExpired":
+		return "this machine's clock is wrong: set it"
+	}
+	return ""
+}
+
+// sendHint is what to do if there is no answer.
+func sendHint(err error) string {
+	var send *smithyhttp.RequestSendError
+	var netErr net.Error
+	if errors.As(err, &send) || errors.As(err, &netErr) && codeOf(err) == "" {
+		return "no answer: check network, proxy, region and endpoint"
+	}
+	return ""
+}
+
+// identityHint is what to do if there are no credentials to sign with, for
+// which the SDK has no type. What is wrapped then is an answer of another
+// service, or of none.
+func identityHint(err error) string {
+	if !strings.Contains(err.Error(), "get identity: ") {
+		return ""
+	}
+	var op *smithy.OperationError
+	for inner := err; errors.As(inner, &op); inner = op.Err {
+		if op.Operation() == "AssumeRole" {
+			return "the role cannot be assumed: check its ARN, its trust policy and the external id"
+		}
+	}
+	return "no usable AWS credentials: configure a profile, a role or environment variables"
+}
+
+// terse leaves out the name of the SDK's operation; what we say is clearer.
+// The ids of the request, which AWS's support asks for, stay.
+func terse(err error) error {
+	var op *smithy.OperationError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
+}
+
+// statusOf is the HTTP status that S3 answered, or 0.
+func statusOf(err error) int {
+	var response *smithyhttp.ResponseError
+	if errors.As(err, &response) {
+		return response.HTTPStatusCode()
+	}
+	return 0
+}
+
+// codeOf is the error code that S3 answered, or "".
+func codeOf(err error) string {
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		return api.ErrorCode()
+	}
+	return ""
+}
+
+// isConflict reports whether S3 wants a conditional write to be sent again.
+func isConflict(err error) bool {
+	code := codeOf(err)
+	return code == "ConditionalRequestConflict" || code == "OperationAborted"
+}
+
+// regionOf is the bucket's region, if S3 tells.
+func regionOf(err error) string {
+	var response *smithyhttp.ResponseError
+	if !errors.As(err, &response) || response.Response == nil {
+		return ""
+	}
+	if region := response.Response.Header.Get("X-Amz-Bucket-Region"); region != "" {
+		return ", " + region
+	}
+	return ""
+}
