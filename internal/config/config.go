@@ -1,0 +1,261 @@
+// Package config reads and checks idtrail's YAML file.
+//
+// It is strict: a key it does not know, a value of the wrong type, a name that
+// names nothing are errors, each with its line and what to write instead, all
+// of them at once. What it returns is checked, its defaults filled in, its
+// paths absolute and its references (${env:NAME}, ${file:/path}) expanded.
+//
+// It knows nothing of the packages that use the settings, and opens nothing but
+// the file itself and the files its references name.
+package config
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// The kinds of sources and sinks this version has.
+const (
+	KindAuth0Logs = "auth0_logs"
+	KindArchive   = "archive"
+
+	KindParquet = "parquet"
+	KindJSON    = "json"
+)
+
+// What the files of an archive hold.
+const (
+	FormatAuth0Logs    = "auth0_logs"
+	FormatAuth0Users   = "auth0_users"
+	FormatCognitoUsers = "cognito_users"
+	FormatCloudTrail   = "cloudtrail"
+)
+
+// How the files of an archive of users make snapshots.
+const (
+	// SnapshotFile makes every file one complete snapshot.
+	SnapshotFile = "file"
+	// SnapshotAll makes all files of one reading one complete snapshot.
+	SnapshotAll = "all"
+)
+
+// AllEventSources, as the only element of [Archive.EventSources], keeps every
+// event of CloudTrail.
+const AllEventSources = "all"
+
+// DefaultJob is the name of the job there is when the file names none.
+const DefaultJob = "all"
+
+// Config is a whole file, checked, with its defaults.
+type Config struct {
+	// File says for people where it was read: a path, an s3:// URL or
+	// "$IDTRAIL_CONFIG_YAML".
+	File string
+	// Dir is the directory relative paths counted from.
+	Dir string
+
+	// State is the directory of the SQLite files.
+	State string
+	// Lake is where the tables are.
+	Lake Store
+	// Raw is where the segments are; <lake>/raw unless the file says otherwise.
+	Raw Store
+	// Connections by their names.
+	Connections map[string]Connection
+	// Sources, Sinks and Reconcile in the order of the file. There is at least
+	// one source and one sink.
+	Sources   []Source
+	Sinks     []Sink
+	Reconcile []Reconcile
+	// Jobs in the order of the file; there is at least one ([DefaultJob]).
+	Jobs   []Job
+	Limits Limits
+
+	// Warnings are what is allowed but hardly meant.
+	Warnings []Problem
+}
+
+// Store is a place for objects: a directory or an S3 prefix.
+type Store struct {
+	// URL is an absolute directory or s3://bucket/prefix, without a slash at
+	// its end.
+	URL string `yaml:"url"`
+	// KMSKey is the id, alias or ARN of the key for SSE-KMS; "" leaves
+	// encryption to the bucket.
+	KMSKey string `yaml:"kms_key"`
+	// Tags are put on every object.
+	Tags map[string]string `yaml:"tags"`
+	// StorageClass of new objects; "" is the bucket's default, STANDARD.
+	StorageClass string `yaml:"storage_class"`
+	// Region of the bucket; "" is the one the SDK finds.
+	Region string `yaml:"region"`
+	// Lock is S3 Object Lock, set on every object; only for raw. Its zero value
+	// sets none.
+	Lock Lock `yaml:"lock"`
+}
+
+// S3 says whether the store is in S3, and not a directory.
+func (s Store) S3() bool { return isS3(s.URL) }
+
+// Lock is an Object Lock retention.
+type Lock struct {
+	// Mode is "governance" or "compliance"; "" is no lock.
+	Mode string `yaml:"mode"`
+	// Days an object is kept from the moment it is written.
+	Days int `yaml:"days"`
+}
+
+// Connection is a way to a vendor: exactly one of its pointers is set.
+type Connection struct {
+	Name  string `yaml:"-"`
+	Auth0 *Auth0 `yaml:"-"`
+	AWS   *AWS   `yaml:"aws"`
+}
+
+// Auth0 is a tenant and the machine-to-machine application that reads it.
+type Auth0 struct {
+	// Domain is the tenant's host name, or a URL without a path; plain http
+	// only on loopback.
+	Domain   string `yaml:"auth0"`
+	ClientID string `yaml:"client_id"`
+	// ClientSecret is empty when the file was loaded without secrets.
+	ClientSecret Secret `yaml:"client_secret"`
+	// Audience of the Management API; "" is https://<domain>/api/v2/. A custom
+	// domain needs the tenant's own domain here.
+	Audience string `yaml:"audience"`
+}
+
+// AWS is a region and, maybe, a role to assume. Credentials come from the SDK's
+// own chain.
+type AWS struct {
+	// Region, "" for the one the SDK finds.
+	Region string `yaml:"region"`
+	// RoleARN is assumed with what the SDK's chain gives; "" assumes none.
+	RoleARN string `yaml:"role_arn"`
+	// ExternalID goes with RoleARN.
+	ExternalID string `yaml:"external_id"`
+}
+
+// Source is one source. Exactly one of the pointers, named by Kind, is set.
+type Source struct {
+	// Name matches ^[a-z][a-z0-9_]{0,31}$ and is unique.
+	Name string `yaml:"name"`
+	// Kind is one of the Kind constants.
+	Kind      string     `yaml:"kind"`
+	Auth0Logs *Auth0Logs `yaml:"-"`
+	Archive   *Archive   `yaml:"-"`
+}
+
+// Users says whether the source gives users, in snapshots, and not events.
+func (s Source) Users() bool {
+	return s.Archive != nil && (s.Archive.Format == FormatAuth0Users || s.Archive.Format == FormatCognitoUsers)
+}
+
+// Auth0Logs reads a tenant's log.
+type Auth0Logs struct {
+	// Connection names a connection with Auth0 set.
+	Connection string `yaml:"connection"`
+	// Since is where a first run begins.
+	Since Since `yaml:"since"`
+	// Overlap is the span before the cursor read again in every run, for
+	// records that arrive late.
+	Overlap time.Duration `yaml:"overlap"`
+	// Retention is how long the tenant's plan keeps logs; 0 if not said. What
+	// a run comes too late for is declared as a gap.
+	Retention time.Duration `yaml:"retention"`
+	// Rate is the most requests a second; 0 is the source's own default.
+	Rate float64 `yaml:"rate"`
+}
+
+// Archive reads files.
+type Archive struct {
+	// Format is one of the Format constants.
+	Format string `yaml:"format"`
+	// Path is an absolute path or glob (with **), or s3://bucket/prefix.
+	Path string `yaml:"path"`
+	// Connection names a connection with AWS set, for s3; "" is the SDK's own
+	// chain.
+	Connection string `yaml:"connection"`
+	// Poll says that the archive grows: every run lists it for new files. Else
+	// it is read once, and only what was not read to its end is taken up again.
+	Poll bool `yaml:"poll"`
+	// Snapshot is one of the Snapshot constants; for users only.
+	Snapshot string `yaml:"snapshot"`
+	// EventSources of CloudTrail to keep, without ".amazonaws.com", or just
+	// [AllEventSources]; for cloudtrail only.
+	EventSources []string `yaml:"event_sources"`
+	// PhoneRegion (ISO 3166-1 alpha-2) reads phone numbers without a country
+	// code; for users only.
+	PhoneRegion string `yaml:"phone_region"`
+	// Attributes kept of each user: app_metadata.NAME, user_metadata.NAME, or a
+	// Cognito attribute; for users only.
+	Attributes []string `yaml:"attributes"`
+	// LinkAttribute, in the same form, holds the id of the person's account on
+	// the other side; for users only.
+	LinkAttribute string `yaml:"link_attribute"`
+}
+
+// Sink is one sink.
+type Sink struct {
+	// Name matches ^[a-z][a-z0-9_]{0,31}$ and is unique.
+	Name string `yaml:"name"`
+	// Kind is KindParquet or KindJSON. A kind owns its tables: there is at most
+	// one sink of each.
+	Kind string `yaml:"kind"`
+	// Every is the time between two flushes of a source.
+	Every time.Duration `yaml:"every"`
+	// MaxBytes of pending records (uncompressed) that are flushed before Every
+	// has passed.
+	MaxBytes int64 `yaml:"max_bytes"`
+}
+
+// Job is what one run does.
+type Job struct {
+	Name string `yaml:"-"`
+	// Sources it extracts and delivers.
+	Sources []string `yaml:"sources"`
+	// Schedule in cron's five fields, or @hourly and the like; "" for none. It
+	// is for a running service; one-off runs do not look at it.
+	Schedule string `yaml:"schedule"`
+	// Reconcile says that it ends with every reconciliation.
+	Reconcile bool `yaml:"reconcile"`
+	// Strict makes a record that cannot be mapped a partial failure.
+	Strict bool `yaml:"strict"`
+}
+
+// Limits bound time and memory. Every one has a default.
+type Limits struct {
+	// SegmentBytes (uncompressed), SegmentRecords and SegmentAge: the first
+	// that is reached closes the open segment.
+	SegmentBytes   int64         `yaml:"segment_bytes"`
+	SegmentRecords int           `yaml:"segment_records"`
+	SegmentAge     time.Duration `yaml:"segment_age"`
+	// Delivery is the time one run may spend on delivering after everything
+	// was extracted; the rest waits for the next run.
+	Delivery time.Duration `yaml:"delivery"`
+	// Memory a sort may take before it spills to disk.
+	Memory int64 `yaml:"memory"`
+	// Spill is the directory it spills to; <state>/tmp unless said otherwise.
+	Spill string `yaml:"spill"`
+}
+
+// Source returns the source of that name.
+func (c *Config) Source(name string) (Source, bool) {
+	i := slices.IndexFunc(c.Sources, func(s Source) bool { return s.Name == name })
+	if i < 0 {
+		return Source{}, false
+	}
+	return c.Sources[i], true
+}
+
+// Job returns the job of that name.
+func (c *Config) Job(name string) (Job, bool) {
+	i := slices.IndexFunc(c.Jobs, func(j Job) bool { return j.Name == name })
+	if i < 0 {
+		return Job{}, false
+	}
+	return c.Jobs[i], true
+}
+
+func isS3(url string) bool { return strings.HasPrefix(url, "s3://") }

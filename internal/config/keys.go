@@ -1,0 +1,326 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// Defaults of the settings a file leaves out.
+const (
+	defaultEvery    = time.Hour
+	defaultMaxBytes = 256 << 20
+
+	defaultSegmentBytes   = 8 << 20
+	defaultSegmentRecords = 10_000
+	defaultSegmentAge     = time.Minute
+	defaultDelivery       = 10 * time.Minute
+	defaultMemory         = 64 << 20
+
+	// No plan of Auth0 keeps logs for longer.
+	defaultSince   = 30 * 24 * time.Hour
+	defaultOverlap = 10 * time.Minute
+)
+
+// The kinds of sources and sinks that later versions have: naming one is not a
+// slip of the pen.
+var laterKinds = []string{
+	"auth0_users", "cognito_users", "cloudtrail_lookup", "cloudtrail_trail", "datadog", "splunk_hec", "otlp",
+}
+
+func defaultEventSources() []string {
+	return []string{"cognito-idp", "cognito-identity", "signin", "sts", "iam"}
+}
+
+// config takes the whole file.
+func (d *decoder) config(c *Config, body ast.Node) {
+	d.places[""] = place{1, 1}
+	c.Limits = Limits{
+		SegmentBytes: defaultSegmentBytes, SegmentRecords: defaultSegmentRecords, SegmentAge: defaultSegmentAge,
+		Delivery: defaultDelivery, Memory: defaultMemory,
+	}
+	d.mapping(value{body, ""}, table{
+		"state":       d.path(&c.State),
+		"lake":        d.store(&c.Lake, false),
+		"raw":         d.store(&c.Raw, true),
+		"connections": d.connections(&c.Connections),
+		"sources":     list(d, &c.Sources, d.source),
+		"sinks":       list(d, &c.Sinks, d.sink),
+		"reconcile":   list(d, &c.Reconcile, d.reconcile),
+		"jobs":        d.jobs(&c.Jobs),
+		"limits":      d.limits(&c.Limits),
+	})
+	d.defaults(c)
+}
+
+// defaults fills in what depends on other keys.
+func (d *decoder) defaults(c *Config) {
+	if !d.has("raw") && c.Lake.URL != "" {
+		c.Raw = c.Lake
+		c.Raw.URL += "/raw"
+	}
+	if len(c.Sinks) == 0 {
+		c.Sinks = []Sink{{Name: "lake", Kind: KindParquet, Every: defaultEvery, MaxBytes: defaultMaxBytes}}
+	}
+	if len(c.Jobs) == 0 {
+		all := Job{Name: DefaultJob, Reconcile: len(c.Reconcile) > 0}
+		for _, s := range c.Sources {
+			all.Sources = append(all.Sources, s.Name)
+		}
+		c.Jobs = []Job{all}
+	}
+	if c.Limits.Spill == "" && c.State != "" && !isS3(c.State) {
+		c.Limits.Spill = filepath.Join(c.State, "tmp")
+	}
+}
+
+// list takes a sequence whose elements are taken by one.
+func list[T any](d *decoder, to *[]T, one func(*T, value)) func(value) {
+	return func(v value) {
+		d.items(v, func(item value) {
+			var t T
+			one(&t, item)
+			*to = append(*to, t)
+		})
+	}
+}
+
+// store takes a URL alone, or a mapping with it.
+func (d *decoder) store(to *Store, lock bool) func(value) {
+	return func(v value) {
+		if _, ok := d.resolve(v).(ast.MapNode); !ok {
+			d.path(&to.URL)(v)
+			return
+		}
+		t := table{
+			"url":           d.path(&to.URL),
+			"kms_key":       d.text(&to.KMSKey),
+			"tags":          d.textMap(&to.Tags),
+			"storage_class": d.text(&to.StorageClass),
+			"region":        d.text(&to.Region),
+		}
+		if lock {
+			t["lock"] = func(v value) {
+				d.mapping(v, table{
+					"mode": d.choice(&to.Lock.Mode, "governance", "compliance"),
+					"days": d.integer(&to.Lock.Days),
+				})
+			}
+		}
+		d.mapping(v, t)
+	}
+}
+
+func (d *decoder) connections(to *map[string]Connection) func(value) {
+	return func(v value) {
+		*to = map[string]Connection{}
+		d.each(v, func(name string, at place, member value) {
+			d.places[member.path] = at
+			d.name(member.path, name)
+			(*to)[name] = d.connection(name, member)
+		})
+	}
+}
+
+// connection takes either kind: the key "auth0" or "aws" says which.
+func (d *decoder) connection(name string, v value) Connection {
+	c := Connection{Name: name}
+	auth0, aws := d.member(v, "auth0") != nil, d.member(v, "aws") != nil
+	switch {
+	case auth0 && aws:
+		d.fail(v.path, "names auth0 and aws; make two connections of it")
+	case aws:
+		c.AWS = &AWS{}
+		d.mapping(v, table{"aws": d.aws(c.AWS)})
+	case auth0:
+		c.Auth0 = &Auth0{}
+		d.mapping(v, table{
+			"auth0":         d.text(&c.Auth0.Domain),
+			"client_id":     d.text(&c.Auth0.ClientID),
+			"client_secret": d.secret(&c.Auth0.ClientSecret),
+			"audience":      d.text(&c.Auth0.Audience),
+		})
+	default:
+		d.mapping(v, table{
+			"auth0": nil, "aws": nil, "client_id": ignore, "client_secret": ignore, "audience": ignore,
+		})
+		d.fail(v.path, "is neither auth0 nor aws; write {auth0: TENANT.eu.auth0.com, client_id: …, client_secret: …} or {aws: {region: …}}")
+	}
+	return c
+}
+
+func ignore(value) {}
+
+func (d *decoder) aws(to *AWS) func(value) {
+	return func(v value) {
+		d.mapping(v, table{
+			"region":      d.text(&to.Region),
+			"role_arn":    d.text(&to.RoleARN),
+			"external_id": d.text(&to.ExternalID),
+		})
+	}
+}
+
+// member returns the value of a key, nil where there is none.
+func (d *decoder) member(v value, key string) ast.Node {
+	m, ok := d.resolve(v).(ast.MapNode)
+	if !ok {
+		return nil
+	}
+	for it := m.MapRange(); it.Next(); {
+		if it.Key().GetToken().Value != key {
+			continue
+		}
+		n := d.resolve(value{it.Value(), v.path})
+		if _, null := n.(*ast.NullNode); null {
+			return nil
+		}
+		return n
+	}
+	return nil
+}
+
+// source takes the keys of its kind; those of an unknown kind cannot be told.
+func (d *decoder) source(to *Source, v value) {
+	t := table{"name": d.text(&to.Name), "kind": d.kind(&to.Kind, KindAuth0Logs, KindArchive)}
+	kind, _ := d.member(v, "kind").(*ast.StringNode)
+	switch {
+	case kind != nil && kind.Value == KindAuth0Logs:
+		to.Auth0Logs = &Auth0Logs{Overlap: defaultOverlap}
+		maps.Copy(t, d.auth0Logs(to.Auth0Logs))
+	case kind != nil && kind.Value == KindArchive:
+		to.Archive = &Archive{}
+		maps.Copy(t, d.archive(to.Archive))
+	default:
+		d.anyKeys(v, t)
+	}
+	d.mapping(v, t)
+	d.name(v.path+".name", to.Name)
+	d.sourceDefaults(to, v.path)
+}
+
+func (d *decoder) sourceDefaults(s *Source, path string) {
+	if a := s.Auth0Logs; a != nil && !d.has(path+".since") {
+		a.Since = Since{Span: defaultSince}
+		if a.Retention > 0 {
+			a.Since.Span = a.Retention
+		}
+	}
+	a := s.Archive
+	if a == nil {
+		return
+	}
+	if a.Format == FormatCloudTrail && !d.has(path+".event_sources") {
+		a.EventSources = defaultEventSources()
+	}
+	if s.Users() && a.Snapshot == "" {
+		a.Snapshot = SnapshotFile
+	}
+}
+
+func (d *decoder) auth0Logs(to *Auth0Logs) table {
+	return table{
+		"connection": d.text(&to.Connection),
+		"since":      d.since(&to.Since),
+		"overlap":    d.span(&to.Overlap),
+		"retention":  d.span(&to.Retention),
+		"rate":       d.number(&to.Rate),
+	}
+}
+
+func (d *decoder) archive(to *Archive) table {
+	return table{
+		"format":         d.choice(&to.Format, FormatAuth0Logs, FormatAuth0Users, FormatCognitoUsers, FormatCloudTrail),
+		"path":           d.path(&to.Path),
+		"connection":     d.text(&to.Connection),
+		"poll":           d.flag(&to.Poll),
+		"snapshot":       d.choice(&to.Snapshot, SnapshotFile, SnapshotAll),
+		"event_sources":  d.texts(&to.EventSources),
+		"phone_region":   d.text(&to.PhoneRegion),
+		"attributes":     d.texts(&to.Attributes),
+		"link_attribute": d.text(&to.LinkAttribute),
+	}
+}
+
+func (d *decoder) sink(to *Sink, v value) {
+	*to = Sink{Every: defaultEvery, MaxBytes: defaultMaxBytes}
+	t := table{
+		"name": d.text(&to.Name), "kind": d.kind(&to.Kind, KindParquet, KindJSON),
+		"every": d.span(&to.Every), "max_bytes": d.size(&to.MaxBytes),
+	}
+	kind, _ := d.member(v, "kind").(*ast.StringNode)
+	if kind == nil || kind.Value != KindParquet && kind.Value != KindJSON {
+		d.anyKeys(v, t)
+	}
+	d.mapping(v, t)
+	d.name(v.path+".name", to.Name)
+}
+
+// anyKeys lets every key pass: there is one message on the kind already.
+func (d *decoder) anyKeys(v value, t table) {
+	if _, ok := d.resolve(v).(ast.MapNode); !ok {
+		return
+	}
+	d.each(v, func(key string, _ place, _ value) {
+		if _, known := t[key]; !known {
+			t[key] = ignore
+		}
+	})
+}
+
+func (d *decoder) kind(to *string, known ...string) func(value) {
+	return func(v value) {
+		raw, ok := d.rawText(v, "text")
+		switch {
+		case !ok:
+		case slices.Contains(known, raw):
+			*to = raw
+		case slices.Contains(laterKinds, raw):
+			d.fail(v.path, "kind %s is not in this version; known: %s", raw, strings.Join(known, ", "))
+		default:
+			d.fail(v.path, "kind %q is unknown; %s", clip(raw), suggest(raw, known))
+		}
+	}
+}
+
+func (d *decoder) jobs(to *[]Job) func(value) {
+	return func(v value) {
+		d.each(v, func(name string, at place, member value) {
+			d.places[member.path] = at
+			d.name(member.path, name)
+			job := Job{Name: name}
+			d.mapping(member, table{
+				"sources":   d.texts(&job.Sources),
+				"schedule":  d.text(&job.Schedule),
+				"reconcile": d.flag(&job.Reconcile),
+				"strict":    d.flag(&job.Strict),
+			})
+			*to = append(*to, job)
+		})
+	}
+}
+
+func (d *decoder) limits(to *Limits) func(value) {
+	return func(v value) {
+		d.mapping(v, table{
+			"segment_bytes":   d.size(&to.SegmentBytes),
+			"segment_records": d.integer(&to.SegmentRecords),
+			"segment_age":     d.span(&to.SegmentAge),
+			"delivery":        d.span(&to.Delivery),
+			"memory":          d.size(&to.Memory),
+			"spill":           d.path(&to.Spill),
+		})
+	}
+}
+
+// name checks the form of a name; an empty one is told of elsewhere.
+func (d *decoder) name(path, name string) {
+	if name != "" && !nameForm.MatchString(name) {
+		d.fail(path, "%s is no name; use a-z, 0-9 and _, at most 32, beginning with a letter", fmt.Sprintf("%q", clip(name)))
+	}
+}
