@@ -179,7 +179,7 @@ func (d *Dir) path(ctx context.Context, key string) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
-	if err := checkKey(key); err != nil {
+	if err := CheckKey(key); err != nil {
 		return "", err
 	}
 	if key == tmpName || strings.HasPrefix(key, tmpName+"/") {

@@ -9,9 +9,9 @@ import (
 // ErrKey says that a key cannot name an object that idtrail writes.
 var ErrKey = errors.New("not a usable object key")
 
-// checkKey refuses what would mean different things to a bucket and to a
-// directory: absolute keys, empty elements, "." and "..", NUL.
-func checkKey(key string) error {
+// CheckKey refuses with ErrKey what would mean different things to a bucket
+// and to a directory: absolute keys, empty elements, "." and "..", NUL.
+func CheckKey(key string) error {
 	if strings.IndexByte(key, 0) >= 0 {
 		return fmt.Errorf("%w: %q contains a NUL byte", ErrKey, key)
 	}

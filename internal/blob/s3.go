@@ -345,9 +345,9 @@ func (s *S3) checkPut(key string) error {
 	return checkS3Key(key)
 }
 
-// checkS3Key refuses what checkKey refuses, and what S3 would.
+// checkS3Key refuses what CheckKey refuses, and what S3 would.
 func checkS3Key(key string) error {
-	if err := checkKey(key); err != nil {
+	if err := CheckKey(key); err != nil {
 		return err
 	}
 	if !utf8.ValidString(key) {
