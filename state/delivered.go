@@ -141,3 +141,13 @@ func (d *DB) EndWithin(ctx context.Context, from, maxBytes int64) (int64, error)
 	}
 	return end, nil
 }
+
+// Records counts the records landed in segments from to to-1.
+func (d *DB) Records(ctx context.Context, from, to int64) (int64, error) {
+	var n int64
+	err := d.db.QueryRowContext(ctx, `SELECT coalesce(sum(records), 0) FROM segment WHERE seq >= ? AND seq < ?`, from, to).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count records of %s: %w", d.source, err)
+	}
+	return n, nil
+}

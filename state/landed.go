@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/idtrail/idtrail/schema"
@@ -180,36 +182,31 @@ func (d *DB) SetCursor(ctx context.Context, stream, cursor string) error {
 	return nil
 }
 
-// Lookup answers whether ids were landed, for many ids in a row. Close it
-// before the next write.
-type Lookup struct {
-	stmt *sql.Stmt
-}
+// lookupChunk ids are looked up by one statement.
+const lookupChunk = 250
 
-// Lookup prepares to look ids up.
-func (d *DB) Lookup(ctx context.Context) (*Lookup, error) {
-	stmt, err := d.db.PrepareContext(ctx, `SELECT 1 FROM seen WHERE id = ?`)
-	if err != nil {
-		return nil, fmt.Errorf("look up ids of %s: %w", d.source, err)
+// Known returns which of the ids were landed.
+func (d *DB) Known(ctx context.Context, ids []SeenID) (map[SeenID]bool, error) {
+	known := make(map[SeenID]bool)
+	for chunk := range slices.Chunk(ids, lookupChunk) {
+		args := make([]any, len(chunk))
+		for i := range chunk {
+			args[i] = chunk[i][:]
+		}
+		err := d.each(ctx, func(rows *sql.Rows) error {
+			var id []byte
+			err := rows.Scan(&id)
+			if err == nil && len(id) == len(SeenID{}) {
+				known[SeenID(id)] = true
+			}
+			return err
+		}, `SELECT id FROM seen WHERE id IN (?`+strings.Repeat(", ?", len(chunk)-1)+`)`, args...)
+		if err != nil {
+			return nil, fmt.Errorf("look up ids of %s: %w", d.source, err)
+		}
 	}
-	return &Lookup{stmt: stmt}, nil
+	return known, nil
 }
-
-// Has says whether the id was landed.
-func (l *Lookup) Has(ctx context.Context, id SeenID) (bool, error) {
-	var one int
-	err := l.stmt.QueryRowContext(ctx, id[:]).Scan(&one)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("look up id: %w", err)
-	}
-	return true, nil
-}
-
-// Close ends the look-up.
-func (l *Lookup) Close() error { return l.stmt.Close() }
 
 // ForgetSeen drops the ids of records that were landed, and happened, longer
 // than horizon before the newest that was: no source reads back that far.

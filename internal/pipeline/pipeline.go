@@ -1,0 +1,238 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/idtrail/idtrail/extract"
+	"github.com/idtrail/idtrail/internal/blob"
+	"github.com/idtrail/idtrail/load"
+	"github.com/idtrail/idtrail/state"
+	"github.com/idtrail/idtrail/transform"
+)
+
+// Source is a source as the pipeline runs it.
+type Source struct {
+	Name string
+	// Kind is its kind in the config; it stands, with its identity, in every
+	// segment.
+	Kind string
+	// Open makes the source once its state is held: sources of files look up
+	// there what they have finished.
+	Open func(extract.Ledger) (extract.Source, error)
+	// Since is where a first run begins.
+	Since time.Time
+	// Mapper maps its records.
+	Mapper *transform.Mapper
+}
+
+// Limits bound a run. Zero values take the defaults.
+type Limits struct {
+	// A segment is written when it holds SegmentBytes of lines (8 MiB),
+	// SegmentRecords (10,000), or is SegmentAge old (60 s).
+	SegmentBytes   int64
+	SegmentRecords int64
+	SegmentAge     time.Duration
+	// SortBytes of lines are sorted in memory; more spills to TempDir (32 MiB).
+	SortBytes int
+	// FlushBytes of lines are the most that one flush covers (2 GiB).
+	FlushBytes int64
+	// Sources run side by side (4).
+	Sources int
+	// Deliver is how long one run may deliver to a sink (30 min); the rest
+	// waits for the next run.
+	Deliver time.Duration
+}
+
+func (l Limits) withDefaults() Limits {
+	setDefault(&l.SegmentBytes, 8<<20)
+	setDefault(&l.SegmentRecords, 10_000)
+	setDefault(&l.SegmentAge, time.Minute)
+	setDefault(&l.SortBytes, 32<<20)
+	setDefault(&l.FlushBytes, 2<<30)
+	setDefault(&l.Sources, 4)
+	setDefault(&l.Deliver, 30*time.Minute)
+	return l
+}
+
+func setDefault[T comparable](v *T, to T) {
+	var zero T
+	if *v == zero {
+		*v = to
+	}
+}
+
+// Pipeline runs sources into sinks. Its fields are set before the first run and
+// not changed after.
+type Pipeline struct {
+	// StateDir is a folder on a local disk.
+	StateDir string
+	// Raw is where segments lie; Lake, where reports, drift and persons go.
+	Raw, Lake blob.Store
+	Sinks     []load.Sink
+	Limits    Limits
+	// TempDir is for what does not fit into memory.
+	TempDir string
+	Log     *slog.Logger
+	// Now is the clock; time.Now if nil.
+	Now func() time.Time
+	// Progress is told, from several goroutines, what a run has done so far; it
+	// may be nil.
+	Progress func(Progress)
+	// Trace is told each step of the protocol when it is done, for tests that
+	// stop a run there; it may be nil.
+	Trace func(step string)
+
+	flushing sync.Mutex
+}
+
+// Progress of one source.
+type Progress struct {
+	Source string
+	// Stage is "land", or the name of the sink that is delivered to.
+	Stage   string
+	Records int64
+	Bytes   int64
+}
+
+// Report of a run.
+type Report struct {
+	Started time.Time      `json:"started"`
+	Ended   time.Time      `json:"ended"`
+	Sources []SourceReport `json:"sources"`
+}
+
+// SourceReport is what a run did with one source. The counts are of this run:
+// read = landed + repeated + filtered.
+type SourceReport struct {
+	Source string `json:"source"`
+	// Held says that another process holds the source: nothing was done.
+	Held bool `json:"held,omitempty"`
+	state.Run
+	Adopted int64        `json:"adopted,omitempty"`
+	Sinks   []SinkReport `json:"sinks"`
+	Err     error        `json:"-"`
+}
+
+// SinkReport is what a run gave one sink of one source: records = mapped +
+// rejected, and events + users = mapped + fanned out.
+type SinkReport struct {
+	Sink string `json:"sink"`
+	state.Tally
+	Objects int64         `json:"objects"`
+	Bytes   int64         `json:"bytes"`
+	Pending state.Pending `json:"pending"`
+	Error   string        `json:"error,omitempty"`
+	Err     error         `json:"-"`
+}
+
+// Failed says whether the source, or a sink of it, failed.
+func (r SourceReport) Failed() bool {
+	if r.Err != nil {
+		return true
+	}
+	for _, s := range r.Sinks {
+		if s.Err != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// Run extracts, lands and delivers every source once. What fails of one source
+// or sink is in its report and stops no other; the order of the reports is that
+// of the sources.
+func (p *Pipeline) Run(ctx context.Context, sources []Source) Report {
+	report := Report{Started: p.now(), Sources: make([]SourceReport, len(sources))}
+	limits := p.Limits.withDefaults()
+	// Sources wait for their vendors' rate limits most of the time, so they run
+	// side by side; flushes, which need memory and disk, one at a time.
+	var group errgroup.Group
+	group.SetLimit(limits.Sources)
+	for i, source := range sources {
+		group.Go(func() error {
+			report.Sources[i] = p.runSource(ctx, source, limits)
+			return nil
+		})
+	}
+	_ = group.Wait() // the functions return no error: it is in the reports
+	report.Ended = p.now()
+	return report
+}
+
+func (p *Pipeline) runSource(ctx context.Context, source Source, limits Limits) (r SourceReport) {
+	r = SourceReport{Source: source.Name, Run: state.Run{Started: p.now()}}
+	defer func() {
+		r.Ended = p.now()
+		if r.Err != nil {
+			r.Error = r.Err.Error()
+		}
+	}()
+	st, err := state.Open(ctx, p.StateDir, source.Name)
+	if errors.Is(err, state.ErrHeld) {
+		r.Held = true
+		return r
+	}
+	if err != nil {
+		r.Err = err
+		return r
+	}
+	defer func() { r.Err = errors.Join(r.Err, st.Close()) }()
+	p.landAndDeliver(ctx, st, source, limits, &r)
+	return r
+}
+
+func (p *Pipeline) landAndDeliver(ctx context.Context, st *state.DB, source Source, limits Limits, r *SourceReport) {
+	l := &lander{p: p, st: st, source: source, limits: limits, run: &r.Run}
+	r.Err = l.land(ctx)
+	r.Adopted = l.adopted
+	// The run is remembered, and what was landed delivered, even where reading
+	// failed; a run that was told to stop starts nothing new.
+	run := r.Run
+	run.Ended = p.now()
+	if r.Err != nil {
+		run.Error = r.Err.Error()
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	r.Err = errors.Join(r.Err, st.AddRun(ctx, run))
+	if errors.Is(r.Err, errChain) {
+		return // what raw holds is in doubt: nothing more is built on it
+	}
+	for _, sink := range p.Sinks {
+		d := &deliverer{p: p, st: st, source: source, sink: sink, limits: limits}
+		r.Sinks = append(r.Sinks, d.deliver(ctx))
+	}
+}
+
+func (p *Pipeline) now() time.Time {
+	if p.Now != nil {
+		return p.Now().UTC()
+	}
+	return time.Now().UTC()
+}
+
+func (p *Pipeline) log() *slog.Logger {
+	if p.Log != nil {
+		return p.Log
+	}
+	return slog.New(slog.DiscardHandler)
+}
+
+func (p *Pipeline) trace(step string) {
+	if p.Trace != nil {
+		p.Trace(step)
+	}
+}
+
+func (p *Pipeline) progress(v Progress) {
+	if p.Progress != nil {
+		p.Progress(v)
+	}
+}

@@ -1,0 +1,98 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/idtrail/idtrail/internal/segment"
+	"github.com/idtrail/idtrail/schema"
+	"github.com/idtrail/idtrail/state"
+)
+
+// How much of each list a status shows.
+const (
+	statusRuns    = 5
+	statusGaps    = 20
+	statusRejects = 20
+	statusFaults  = 20
+)
+
+// Status of one source, as its state knows it.
+type Status struct {
+	Source string `json:"source"`
+	Kind   string `json:"kind"`
+	// Known is false before the first run.
+	Known     bool                   `json:"known"`
+	Cursor    string                 `json:"cursor,omitempty"`
+	LastDrain time.Time              `json:"last_drain,omitzero"`
+	Totals    state.Totals           `json:"totals"`
+	Runs      []state.Run            `json:"runs,omitempty"`
+	Sinks     []SinkStatus           `json:"sinks,omitempty"`
+	Snapshots []state.LandedSnapshot `json:"snapshots,omitempty"`
+	Gaps      []schema.Gap           `json:"gaps,omitempty"`
+	GapsTotal int64                  `json:"gaps_total"`
+	Rejects   []schema.Reject        `json:"rejects,omitempty"`
+	Faults    []schema.Input         `json:"faults,omitempty"`
+}
+
+// SinkStatus is where a sink stands with a source.
+type SinkStatus struct {
+	Sink string `json:"sink"`
+	state.Position
+	Pending state.Pending `json:"pending"`
+}
+
+// Status reads the state of each source, beside a run that may be going on.
+func (p *Pipeline) Status(ctx context.Context, sources []Source) ([]Status, error) {
+	var all []Status
+	for _, source := range sources {
+		s, err := p.status(ctx, source)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+func (p *Pipeline) status(ctx context.Context, source Source) (s Status, err error) {
+	s = Status{Source: source.Name, Kind: source.Kind}
+	st, err := state.OpenReader(ctx, p.StateDir, source.Name)
+	if errors.Is(err, state.ErrNone) {
+		return s, nil
+	}
+	if err != nil {
+		return s, err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	s.Known = true
+	return s, p.fill(ctx, st, &s)
+}
+
+func (p *Pipeline) fill(ctx context.Context, st *state.DB, s *Status) error {
+	var errs [8]error
+	s.Cursor, _, errs[0] = st.Cursor(ctx, segment.MainStream)
+	s.LastDrain, errs[1] = st.LastDrain(ctx)
+	s.Totals, errs[2] = st.Totals(ctx)
+	s.Runs, errs[3] = st.Runs(ctx, statusRuns)
+	s.Snapshots, errs[4] = st.Snapshots(ctx, false, statusRuns)
+	s.Gaps, s.GapsTotal, errs[5] = st.Gaps(ctx, statusGaps)
+	s.Rejects, errs[6] = st.Rejects(ctx, statusRejects)
+	s.Faults, errs[7] = st.Faults(ctx, statusFaults)
+	if err := errors.Join(errs[:]...); err != nil {
+		return err
+	}
+	for _, sink := range p.Sinks {
+		pos, err := st.Position(ctx, sink.Name())
+		if err != nil {
+			return err
+		}
+		pending, err := st.Pending(ctx, pos.Next)
+		if err != nil {
+			return err
+		}
+		s.Sinks = append(s.Sinks, SinkStatus{Sink: sink.Name(), Position: pos, Pending: pending})
+	}
+	return nil
+}
