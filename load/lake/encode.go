@@ -1,0 +1,79 @@
+package lake
+
+import (
+	"github.com/idtrail/idtrail/load"
+	"github.com/idtrail/idtrail/schema"
+)
+
+// encoder writes the rows of one table, one file after the other. The same rows
+// give the same bytes.
+type encoder interface {
+	begin(f *tempFile) error
+	add(r load.Row) error
+	finish() error
+}
+
+func newEncoder(l layout, t table, writer string) encoder {
+	if l == jsonLayout {
+		return &jsonEncoder{}
+	}
+	switch t {
+	case eventsTable:
+		return &parquetEncoder[schema.Event]{
+			row: func(r load.Row) schema.Event { return *r.Event },
+			p:   newParquetFile[schema.Event](writer, "time"),
+		}
+	case usersTable:
+		return &parquetEncoder[schema.UserRow]{row: userRow, p: newParquetFile[schema.UserRow](writer)}
+	case snapshotsTable:
+		return &parquetEncoder[schema.SnapshotRow]{
+			row: func(r load.Row) schema.SnapshotRow { return r.Snapshot.Row() },
+			p:   newParquetFile[schema.SnapshotRow](writer),
+		}
+	case rejectedTable:
+		return &parquetEncoder[schema.Reject]{
+			row: func(r load.Row) schema.Reject { return *r.Reject },
+			p:   newParquetFile[schema.Reject](writer),
+		}
+	default:
+		return &parquetEncoder[schema.Gap]{
+			row: func(r load.Row) schema.Gap { return *r.Gap },
+			p:   newParquetFile[schema.Gap](writer),
+		}
+	}
+}
+
+func userRow(r load.Row) schema.UserRow {
+	return schema.UserRow{SnapshotID: r.SnapshotID, User: *r.User}
+}
+
+// rowValue returns what a row holds, as it stands in its table.
+func rowValue(r load.Row) any {
+	switch {
+	case r.Event != nil:
+		return r.Event
+	case r.User != nil:
+		return userRow(r)
+	case r.Snapshot != nil:
+		return r.Snapshot.Row()
+	case r.Reject != nil:
+		return r.Reject
+	default:
+		return r.Gap
+	}
+}
+
+// parquetEncoder is an encoder over a parquetFile.
+type parquetEncoder[T any] struct {
+	row func(load.Row) T
+	p   *parquetFile[T]
+}
+
+func (e *parquetEncoder[T]) begin(f *tempFile) error { return e.p.begin(f) }
+func (e *parquetEncoder[T]) add(r load.Row) error    { return e.p.add(e.row(r)) }
+func (e *parquetEncoder[T]) finish() error           { return e.p.finish() }
+
+// jsonEncoder is an encoder over a jsonFile.
+type jsonEncoder struct{ jsonFile }
+
+func (e *jsonEncoder) add(r load.Row) error { return e.jsonFile.add(rowValue(r)) }
