@@ -3,12 +3,7 @@ package transform
 import (
 	"fmt"
 	"time"
-
-	"github.com/idtrail/idtrail/schema"
 )
-
-// Scrub cuts secrets out of a landed line, in place.
-func Scrub(_ schema.Kind, line []byte) []byte { return line }
 
 func (m *Mapper) auth0Log(_ []byte, _ time.Time) (Result, error) {
 	return Result{}, fmt.Errorf("auth0 log: %w", ErrUnmappable)
