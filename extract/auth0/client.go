@@ -131,7 +131,7 @@ func loopback(host string) bool {
 func (c *client) get(ctx context.Context, path string, query url.Values) ([]byte, http.Header, error) {
 	body, header, err := c.try(ctx, path, query)
 	var status *StatusError
-	if errors.As(err, &status) && status.Status == http.StatusUnauthorized {
+	if errors.As(err, &status) && status.Status == http.StatusUnauthorized && !errors.Is(err, ErrCredentials) {
 		c.forget()
 		body, header, err = c.try(ctx, path, query)
 	}

@@ -1,0 +1,17 @@
+package auth0
+
+import "github.com/idtrail/idtrail/extract"
+
+// Split and RoundTripCursor are the decoders, for fuzzing.
+var Split = split
+
+// RoundTripCursor reads a cursor and writes it again.
+func RoundTripCursor(text extract.Cursor) (extract.Cursor, error) {
+	c, err := parseCursor(text)
+	if err != nil || text == "" {
+		return "", err
+	}
+	_ = c.overlapFrom(defaultOverlap)
+	_ = c.covered()
+	return extract.Cursor(c.String()), nil
+}
