@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -281,34 +280,6 @@ func (d *decoder) checkNamed(path, name string, seen map[string]bool) {
 	seen[name] = true
 }
 
-func (d *decoder) checkReconcile(c *Config) {
-	seen := map[[2]string]bool{}
-	for i, r := range c.Reconcile {
-		path := fmt.Sprintf("reconcile[%d]", i)
-		d.checkSide(c, path+".left", r.Left)
-		d.checkSide(c, path+".right", r.Right)
-		switch {
-		case r.Left == r.Right && r.Left != "":
-			d.fail(path+".right", "is the same source as left; compare two")
-		case seen[[2]string{r.Left, r.Right}] || seen[[2]string{r.Right, r.Left}]:
-			d.fail(path, "compares %s and %s again; keep one of the two", r.Left, r.Right)
-		}
-		seen[[2]string{r.Left, r.Right}] = true
-	}
-}
-
-func (d *decoder) checkSide(c *Config, path, name string) {
-	s, ok := c.Source(name)
-	switch {
-	case name == "":
-		d.fail(path, "is missing; name a source of users")
-	case !ok:
-		d.fail(path, "there is no source %q; %s", clip(name), suggest(name, sourceNames(c)))
-	case !s.Users():
-		d.fail(path, "%s gives events; name a source of users (format: %s or %s)", name, FormatAuth0Users, FormatCognitoUsers)
-	}
-}
-
 func sourceNames(c *Config) []string {
 	names := make([]string, len(c.Sources))
 	for i, s := range c.Sources {
@@ -346,12 +317,19 @@ func (d *decoder) checkJobs(c *Config) {
 
 func (d *decoder) checkLimits(l Limits) {
 	for _, size := range []struct {
-		key   string
-		bytes int64
-	}{{"segment_bytes", l.SegmentBytes}, {"memory", l.Memory}} {
-		if size.bytes < 1<<20 || size.bytes > 4<<30 {
-			d.fail("limits."+size.key, "must be 1MiB to 4GiB")
+		key         string
+		bytes, most int64
+	}{
+		{"segment_bytes", l.SegmentBytes, 1 << 30},
+		{"memory", l.Memory, 1 << 30},
+		{"flush_bytes", l.FlushBytes, 1 << 40},
+	} {
+		if size.bytes < 1<<20 || size.bytes > size.most {
+			d.fail("limits."+size.key, "must be 1MiB to %dMiB", size.most>>20)
 		}
+	}
+	if l.Sources < 1 || l.Sources > 64 {
+		d.fail("limits.sources", "must be 1 to 64")
 	}
 	if l.SegmentRecords < 1 || l.SegmentRecords > 1_000_000 {
 		d.fail("limits.segment_records", "must be 1 to 1000000")
@@ -362,10 +340,7 @@ func (d *decoder) checkLimits(l Limits) {
 	if l.Delivery <= 0 {
 		d.fail("limits.delivery", "must be longer than nothing")
 	}
-	if isS3(l.Spill) {
-		d.fail("limits.spill", "must be a directory")
-	}
-	if l.Spill != "" && !filepath.IsAbs(l.Spill) && !isS3(l.Spill) {
-		d.fail("limits.spill", "must be a directory")
+	if isS3(l.TempDir) {
+		d.fail("limits.temp_dir", "must be a directory")
 	}
 }

@@ -51,29 +51,29 @@ const DefaultJob = "all"
 type Config struct {
 	// File says for people where it was read: a path, an s3:// URL or
 	// "$IDTRAIL_CONFIG_YAML".
-	File string
+	File string `yaml:"-"`
 	// Dir is the directory relative paths counted from.
-	Dir string
+	Dir string `yaml:"-"`
 
 	// State is the directory of the SQLite files.
-	State string
+	State string `yaml:"state"`
 	// Lake is where the tables are.
-	Lake Store
+	Lake Store `yaml:"lake"`
 	// Raw is where the segments are; <lake>/raw unless the file says otherwise.
-	Raw Store
+	Raw Store `yaml:"raw"`
 	// Connections by their names.
-	Connections map[string]Connection
+	Connections map[string]Connection `yaml:"connections"`
 	// Sources, Sinks and Reconcile in the order of the file. There is at least
 	// one source and one sink.
-	Sources   []Source
-	Sinks     []Sink
-	Reconcile []Reconcile
+	Sources   []Source    `yaml:"sources"`
+	Sinks     []Sink      `yaml:"sinks"`
+	Reconcile []Reconcile `yaml:"reconcile"`
 	// Jobs in the order of the file; there is at least one ([DefaultJob]).
-	Jobs   []Job
-	Limits Limits
+	Jobs   []Job  `yaml:"jobs"`
+	Limits Limits `yaml:"limits"`
 
 	// Warnings are what is allowed but hardly meant.
-	Warnings []Problem
+	Warnings []Problem `yaml:"-"`
 }
 
 // Store is a place for objects: a directory or an S3 prefix.
@@ -109,7 +109,7 @@ type Lock struct {
 // Connection is a way to a vendor: exactly one of its pointers is set.
 type Connection struct {
 	Name  string `yaml:"-"`
-	Auth0 *Auth0 `yaml:"-"`
+	Auth0 *Auth0 `yaml:",inline"`
 	AWS   *AWS   `yaml:"aws"`
 }
 
@@ -143,8 +143,8 @@ type Source struct {
 	Name string `yaml:"name"`
 	// Kind is one of the Kind constants.
 	Kind      string     `yaml:"kind"`
-	Auth0Logs *Auth0Logs `yaml:"-"`
-	Archive   *Archive   `yaml:"-"`
+	Auth0Logs *Auth0Logs `yaml:",inline"`
+	Archive   *Archive   `yaml:",inline"`
 }
 
 // Users says whether the source gives users, in snapshots, and not events.
@@ -231,13 +231,18 @@ type Limits struct {
 	SegmentBytes   int64         `yaml:"segment_bytes"`
 	SegmentRecords int           `yaml:"segment_records"`
 	SegmentAge     time.Duration `yaml:"segment_age"`
-	// Delivery is the time one run may spend on delivering after everything
-	// was extracted; the rest waits for the next run.
+	// Delivery is the time one run may spend on delivering to a sink after
+	// everything was extracted; the rest waits for the next run.
 	Delivery time.Duration `yaml:"delivery"`
-	// Memory a sort may take before it spills to disk.
+	// FlushBytes (uncompressed) are the most that one flush of the lake covers.
+	FlushBytes int64 `yaml:"flush_bytes"`
+	// Sources is how many of them are read side by side.
+	Sources int `yaml:"sources"`
+	// Memory a sort of rows may take before it spills to TempDir.
 	Memory int64 `yaml:"memory"`
-	// Spill is the directory it spills to; <state>/tmp unless said otherwise.
-	Spill string `yaml:"spill"`
+	// TempDir holds what does not fit into memory; <state>/tmp unless said
+	// otherwise.
+	TempDir string `yaml:"temp_dir"`
 }
 
 // Source returns the source of that name.

@@ -415,21 +415,45 @@ func (d *decoder) flag(to *bool) func(value) {
 	}
 }
 
-// texts takes a list of texts, each of them once.
+// texts takes a list of texts, none of them empty or there twice.
 func (d *decoder) texts(to *[]string) func(value) {
+	return d.strings(to, func(item value, text, _ string) bool {
+		if text == "" {
+			d.fail(item.path, "is empty; leave it out")
+		}
+		return text != ""
+	})
+}
+
+// names takes a list of texts in which "" stands for none.
+func (d *decoder) names(to *[]string) func(value) {
+	return d.strings(to, func(value, string, string) bool { return true })
+}
+
+// choices takes a list of known words.
+func (d *decoder) choices(to *[]string, known []string) func(value) {
+	return d.strings(to, func(item value, text, shown string) bool {
+		ok := slices.Contains(known, text)
+		if !ok {
+			d.fail(item.path, "%s is unknown; %s", shown, suggest(text, known))
+		}
+		return ok
+	})
+}
+
+func (d *decoder) strings(to *[]string, good func(item value, text, shown string) bool) func(value) {
 	return func(v value) {
 		list := []string{}
 		d.items(v, func(item value) {
 			text, shown, ok := d.scalar(item, "text")
-			switch {
-			case !ok:
-			case text == "":
-				d.fail(item.path, "is empty")
-			case slices.Contains(list, text):
-				d.fail(item.path, "%s stands here twice", shown)
-			default:
-				list = append(list, text)
+			if !ok || !good(item, text, shown) {
+				return
 			}
+			if slices.Contains(list, text) {
+				d.fail(item.path, "%s stands here twice; keep one", shown)
+				return
+			}
+			list = append(list, text)
 		})
 		*to = list
 	}

@@ -19,8 +19,10 @@ const (
 	defaultSegmentBytes   = 8 << 20
 	defaultSegmentRecords = 10_000
 	defaultSegmentAge     = time.Minute
-	defaultDelivery       = 10 * time.Minute
-	defaultMemory         = 64 << 20
+	defaultDelivery       = 30 * time.Minute
+	defaultFlushBytes     = 2 << 30
+	defaultMemory         = 32 << 20
+	defaultParallel       = 4
 
 	// No plan of Auth0 keeps logs for longer.
 	defaultSince   = 30 * 24 * time.Hour
@@ -42,7 +44,7 @@ func (d *decoder) config(c *Config, body ast.Node) {
 	d.places[""] = place{1, 1}
 	c.Limits = Limits{
 		SegmentBytes: defaultSegmentBytes, SegmentRecords: defaultSegmentRecords, SegmentAge: defaultSegmentAge,
-		Delivery: defaultDelivery, Memory: defaultMemory,
+		Delivery: defaultDelivery, FlushBytes: defaultFlushBytes, Sources: defaultParallel, Memory: defaultMemory,
 	}
 	d.mapping(value{body, ""}, table{
 		"state":       d.path(&c.State),
@@ -74,8 +76,8 @@ func (d *decoder) defaults(c *Config) {
 		}
 		c.Jobs = []Job{all}
 	}
-	if c.Limits.Spill == "" && c.State != "" && !isS3(c.State) {
-		c.Limits.Spill = filepath.Join(c.State, "tmp")
+	if c.Limits.TempDir == "" && c.State != "" && !isS3(c.State) {
+		c.Limits.TempDir = filepath.Join(c.State, "tmp")
 	}
 }
 
@@ -312,8 +314,10 @@ func (d *decoder) limits(to *Limits) func(value) {
 			"segment_records": d.integer(&to.SegmentRecords),
 			"segment_age":     d.span(&to.SegmentAge),
 			"delivery":        d.span(&to.Delivery),
+			"flush_bytes":     d.size(&to.FlushBytes),
+			"sources":         d.integer(&to.Sources),
 			"memory":          d.size(&to.Memory),
-			"spill":           d.path(&to.Spill),
+			"temp_dir":        d.path(&to.TempDir),
 		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -124,6 +125,7 @@ func Parse(text []byte, name string, o Options) (*Config, error) {
 	d.config(c, body)
 	d.broken = len(d.problems)
 	d.check(c)
+	slices.SortStableFunc(d.warnings, byPlace)
 	c.Warnings = d.warnings
 	if err := newError(name, d.problems); err != nil {
 		return nil, err

@@ -15,8 +15,7 @@ func suggest(written string, known []string) string {
 	if best := nearest(written, known); best != "" {
 		return "did you mean " + best + "?"
 	}
-	slices.Sort(known)
-	return "known: " + strings.Join(known, ", ")
+	return "known: " + strings.Join(slices.Sorted(slices.Values(known)), ", ")
 }
 
 // nearest returns the known word that was likely meant, "" if none was.
