@@ -83,8 +83,13 @@ func (k Kind) Time(line []byte) time.Time {
 // form (CloudTrail writes both); the zero time for anything else.
 func ParseTime(s string) time.Time {
 	for _, layout := range []string{time.RFC3339Nano, "20060102T150405Z", "2006-01-02T15:04:05.999Z0700"} {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t.UTC()
+		t, err := time.Parse(layout, s)
+		if err != nil {
+			continue
+		}
+		// An offset can move 9999 into a year that JSON cannot write.
+		if t = t.UTC(); t.Year() >= 0 && t.Year() <= 9999 {
+			return t
 		}
 	}
 	return time.Time{}
