@@ -40,7 +40,10 @@ func (d *decoder) checkAuth0Logs(c *Config, at string, a *Auth0Logs) {
 	if a.Rate < 0 || a.Rate > 1000 {
 		d.fail(at+".rate", "must be above 0 and at most 1000 requests a second")
 	}
-	if a.Retention > 0 && a.Overlap >= a.Retention {
+	switch {
+	case a.Overlap == 0:
+		d.fail(at+".overlap", "must be longer than nothing; records come late")
+	case a.Retention > 0 && a.Overlap >= a.Retention:
 		d.fail(at+".overlap", "is as long as retention; minutes are enough")
 	}
 }

@@ -119,8 +119,12 @@ type Auth0 struct {
 	// only on loopback.
 	Domain   string `yaml:"auth0"`
 	ClientID string `yaml:"client_id"`
-	// ClientSecret is empty when the file was loaded without secrets.
+	// ClientSecret or PrivateKey, exactly one of them, signs in. Both are empty
+	// when the file was loaded without secrets.
 	ClientSecret Secret `yaml:"client_secret"`
+	// PrivateKey is a PEM, PrivateKeyAlg its algorithm; "" is RS256.
+	PrivateKey    Secret `yaml:"private_key"`
+	PrivateKeyAlg string `yaml:"private_key_alg"`
 	// Audience of the Management API; "" is https://<domain>/api/v2/. A custom
 	// domain needs the tenant's own domain here.
 	Audience string `yaml:"audience"`

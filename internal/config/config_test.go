@@ -205,6 +205,9 @@ func TestProblems(t *testing.T) {
 		{"no host", "acme.eu.auth0.com", "acme eu", `"acme eu" is no host`},
 		{"no client id", "client_id: id, ", "", "connections.acme.client_id: is missing"},
 		{"no secret", `, client_secret: "${env:SECRET}"`, "", "connections.acme.client_secret: is missing"},
+		{"secret and key", "client_id: id", `client_id: id, private_key: "${env:SECRET}"`, "private_key: stands beside client_secret"},
+		{"algorithm alone", "client_id: id", "client_id: id, private_key_alg: RS256", "goes with a private_key"},
+		{"no overlap", "connection: acme}", "connection: acme, overlap: 0s}", "overlap: must be longer than nothing"},
 		{"audience", "client_id: id", "client_id: id, audience: x", "audience: is no URL"},
 		{"connection's name", "  prod:", "  Prod:", `connections.Prod: "Prod" is no name`},
 
@@ -430,7 +433,7 @@ func exampleFile(t *testing.T) []byte {
 }
 
 func TestExampleParses(t *testing.T) {
-	env := map[string]string{"AUTH0_CLIENT_ID": "id", "AUTH0_CLIENT_SECRET": hidden, "AWS_EXTERNAL_ID": "x"}
+	env := map[string]string{"AUTH0_CLIENT_ID": "id", "AUTH0_CLIENT_SECRET": hidden, "AUTH0_PRIVATE_KEY": hidden, "AWS_EXTERNAL_ID": "x"}
 	c, err := config.Parse(exampleFile(t), "idtrail.example.yaml", options(env))
 	if err != nil {
 		t.Fatal(err)

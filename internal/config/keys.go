@@ -142,14 +142,17 @@ func (d *decoder) connection(name string, v value) Connection {
 	case auth0:
 		c.Auth0 = &Auth0{}
 		d.mapping(v, table{
-			"auth0":         d.text(&c.Auth0.Domain),
-			"client_id":     d.text(&c.Auth0.ClientID),
-			"client_secret": d.secret(&c.Auth0.ClientSecret),
-			"audience":      d.text(&c.Auth0.Audience),
+			"auth0":           d.text(&c.Auth0.Domain),
+			"client_id":       d.text(&c.Auth0.ClientID),
+			"client_secret":   d.secret(&c.Auth0.ClientSecret),
+			"private_key":     d.secret(&c.Auth0.PrivateKey),
+			"private_key_alg": d.choice(&c.Auth0.PrivateKeyAlg, "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+			"audience":        d.text(&c.Auth0.Audience),
 		})
 	default:
 		d.mapping(v, table{
-			"auth0": nil, "aws": nil, "client_id": ignore, "client_secret": ignore, "audience": ignore,
+			"auth0": ignore, "aws": ignore, "client_id": ignore, "client_secret": ignore,
+			"private_key": ignore, "private_key_alg": ignore, "audience": ignore,
 		})
 		d.fail(v.path, "is neither auth0 nor aws; write {auth0: TENANT.eu.auth0.com, client_id: …, client_secret: …} or {aws: {region: …}}")
 	}
