@@ -237,7 +237,7 @@ func (s *S3) put(ctx context.Context, key string, body Body, condition func(*s3.
 			return Info{}, err
 		}
 	}
-	return Info{}, fmt.Errorf("write %s/%s: too many writers at once: %w", s.URL(), key, err)
+	return Info{}, fmt.Errorf("write %s/%s: gave up after %d tries: %w", s.URL(), key, conflictTries, err)
 }
 
 // putOnce sends the write, and reports whether to send it again.
@@ -413,6 +413,10 @@ func (r *s3ReaderAt) ReadAt(p []byte, off int64) (int, error) {
 	}
 	if err != nil {
 		return 0, r.s.fail(r.ctx, actGet, r.info.Key, err)
+	}
+	// A server that does not heed If-Match must not mix two objects.
+	if out.ETag != nil && *out.ETag != r.info.ETag {
+		return 0, errors.Join(fmt.Errorf("read %s/%s: %w", r.s.URL(), r.info.Key, ErrChanged), out.Body.Close())
 	}
 	n, err := io.ReadFull(out.Body, p[:end-off])
 	if err = errors.Join(err, out.Body.Close()); err != nil {

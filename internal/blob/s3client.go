@@ -41,6 +41,8 @@ type AWSOptions struct {
 	// RoleARN is a role to assume, with ExternalID if its trust policy wants
 	// one.
 	RoleARN, ExternalID string
+	// Credentials take the place of the SDK's chain, and may be nil.
+	Credentials aws.CredentialsProvider
 	// Endpoint is the URL of another S3 than Amazon's. AWS_ENDPOINT_URL_S3
 	// and AWS_ENDPOINT_URL have the same effect. It is addressed by path.
 	Endpoint string
@@ -60,6 +62,9 @@ func LoadAWS(ctx context.Context, o AWSOptions) (aws.Config, error) {
 	}
 	if o.Region != "" {
 		opts = append(opts, config.WithRegion(o.Region))
+	}
+	if o.Credentials != nil {
+		opts = append(opts, config.WithCredentialsProvider(o.Credentials))
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, opts...)
 	if err != nil {
@@ -94,6 +99,8 @@ func NewS3Client(ctx context.Context, o AWSOptions) (*s3.Client, error) {
 		return nil, err
 	}
 	client := s3.NewFromConfig(cfg, func(so *s3.Options) {
+		// It would say so of every read of a part of an object.
+		so.DisableLogOutputChecksumValidationSkipped = true
 		if o.Endpoint != "" {
 			so.BaseEndpoint = &o.Endpoint
 		}

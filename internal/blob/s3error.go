@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
@@ -74,7 +75,7 @@ func (s *S3) hint(act action, err error) string {
 		return fmt.Sprintf("bucket %s is in another region%s: configure that one", s.o.Bucket, regionOf(err))
 	case strings.HasPrefix(code, "KMS."), strings.HasPrefix(code, "Kms"):
 		return fmt.Sprintf("the KMS key %q cannot be used: check its ARN, state and region", s.o.KMSKey)
-	case status == http.StatusBadRequest && s.o.LockMode != "" && strings.Contains(err.Error(), "Object Lock"):
+	case status == http.StatusBadRequest && s.o.LockMode != "" && isNoLock(err):
 		return fmt.Sprintf("bucket %s has no Object Lock: enable it there, or configure no lock", s.o.Bucket)
 	case status == 0:
 		return sendHint(err)
@@ -147,14 +148,36 @@ func identityHint(err error) string {
 	return "no usable AWS credentials: configure a profile, a role or environment variables"
 }
 
-// terse leaves out the name of the SDK's operation; what we say is clearer.
-// The ids of the request, which AWS's support asks for, stay.
+// answer is an error of the SDK in fewer words.
+type answer struct {
+	err  error
+	text string
+}
+
+func (a *answer) Error() string { return a.text }
+
+func (a *answer) Unwrap() error { return a.err }
+
+// terse leaves out what the SDK puts around an answer but for the id of the
+// request, which AWS's support asks for.
 func terse(err error) error {
 	var op *smithy.OperationError
 	if errors.As(err, &op) {
-		return op.Err
+		err = op.Err
 	}
-	return err
+	var api smithy.APIError
+	var response *awshttp.ResponseError
+	if !errors.As(err, &api) || !errors.As(err, &response) {
+		return err
+	}
+	text := fmt.Sprintf("%d %s", response.HTTPStatusCode(), api.ErrorCode())
+	if api.ErrorMessage() != "" {
+		text += ": " + api.ErrorMessage()
+	}
+	if id := response.ServiceRequestID(); id != "" {
+		text += " (request " + id + ")"
+	}
+	return &answer{err: err, text: text}
 }
 
 // statusOf is the HTTP status that S3 answered, or 0.
@@ -179,6 +202,12 @@ func codeOf(err error) string {
 func isConflict(err error) bool {
 	code := codeOf(err)
 	return code == "ConditionalRequestConflict" || code == "OperationAborted"
+}
+
+// isNoLock reports whether S3 misses the bucket's Object Lock. There is no code
+// for it, and servers differ in the blanks.
+func isNoLock(err error) bool {
+	return strings.Contains(strings.ReplaceAll(err.Error(), " ", ""), "ObjectLock")
 }
 
 // regionOf is the bucket's region, if S3 tells.

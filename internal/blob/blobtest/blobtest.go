@@ -440,7 +440,7 @@ func testReadAt(t *testing.T, s blob.Store) {
 	if err := r.Close(); err != nil {
 		t.Error(err)
 	}
-	if _, err := s.PutMatch(t.Context(), "dir/k", info.ETag, bytes.NewReader(noise(100_000))); err != nil {
+	if _, err := s.PutMatch(t.Context(), "dir/k", info.ETag, bytes.NewReader(noise(100_001)[1:])); err != nil {
 		t.Fatal(err)
 	}
 	if err := readStale(t.Context(), store, info); !errors.Is(err, blob.ErrChanged) {
