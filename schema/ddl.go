@@ -40,7 +40,7 @@ type Column struct {
 func Tables() []Table {
 	return []Table{
 		TableOf("events", Event{}),
-		TableOf("users", UserRow{}),
+		TableOf("users", User{}),
 		TableOf("snapshots", SnapshotRow{}),
 		TableOf("rejected", Reject{}),
 		TableOf("gaps", Gap{}),
@@ -179,16 +179,17 @@ func dayProjection(first string) [][2]string {
 	}
 }
 
-// fieldsOf returns the columns of a struct type, those of embedded structs in
-// their place.
+// fieldsOf returns the columns of a struct type. It takes no embedded struct:
+// the Parquet library would read its nil pointers back as zeros, and "not
+// known" as "no".
 func fieldsOf(t reflect.Type) []Column {
 	var columns []Column
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, options := parseTag(f.Tag.Get("parquet"))
 		switch {
-		case f.Anonymous && name == "":
-			columns = append(columns, fieldsOf(f.Type)...)
+		case f.Anonymous:
+			panic(fmt.Sprintf("schema: %v embeds %v; name its columns", t, f.Type))
 		case name == "-" || !f.IsExported():
 		default:
 			c := columnOf(t, f.Type, options)

@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 func parquetSchemas() map[string]*parquet.Schema {
 	return map[string]*parquet.Schema{
 		"events":    parquet.SchemaOf(schema.Event{}),
-		"users":     parquet.SchemaOf(schema.UserRow{}),
+		"users":     parquet.SchemaOf(schema.User{}),
 		"snapshots": parquet.SchemaOf(schema.SnapshotRow{}),
 		"rejected":  parquet.SchemaOf(schema.Reject{}),
 		"gaps":      parquet.SchemaOf(schema.Gap{}),
@@ -186,6 +186,7 @@ func TestTableOfRefuses(t *testing.T) {
 			N string `parquet:"userName"`
 		}{},
 		"name not given": struct{ N string }{},
+		"embedded":       struct{ schema.Location }{},
 		"name with a hyphen": struct {
 			N string `parquet:"user-name"`
 		}{},

@@ -7,6 +7,10 @@ import "time"
 // known" (not fetched, not in the record), never "none": an empty, non-nil
 // slice says the vendor was asked and had nothing.
 type User struct {
+	// SnapshotID is the snapshot the account was read in. Mapping leaves it
+	// empty; the lake sets it, so that a query that reads a whole day can tell
+	// snapshots apart.
+	SnapshotID string `json:"snapshot_id,omitempty" parquet:"snapshot_id,dict,optional"`
 	// UserID is the vendor's immutable id (Auth0 user_id, Cognito sub); equals
 	// user.uid in events.
 	UserID string `json:"user_id" parquet:"user_id"`

@@ -24,7 +24,7 @@ func newEncoder(l layout, t table, writer string) encoder {
 			p:   newParquetFile[schema.Event](writer, "time"),
 		}
 	case usersTable:
-		return &parquetEncoder[schema.UserRow]{row: userRow, p: newParquetFile[schema.UserRow](writer)}
+		return &parquetEncoder[schema.User]{row: userOf, p: newParquetFile[schema.User](writer)}
 	case snapshotsTable:
 		return &parquetEncoder[schema.SnapshotRow]{
 			row: func(r load.Row) schema.SnapshotRow { return r.Snapshot.Row() },
@@ -43,8 +43,10 @@ func newEncoder(l layout, t table, writer string) encoder {
 	}
 }
 
-func userRow(r load.Row) schema.UserRow {
-	return schema.UserRow{SnapshotID: r.SnapshotID, User: *r.User}
+func userOf(r load.Row) schema.User {
+	u := *r.User
+	u.SnapshotID = r.SnapshotID
+	return u
 }
 
 // rowValue returns what a row holds, as it stands in its table.
@@ -53,7 +55,7 @@ func rowValue(r load.Row) any {
 	case r.Event != nil:
 		return r.Event
 	case r.User != nil:
-		return userRow(r)
+		return userOf(r)
 	case r.Snapshot != nil:
 		return r.Snapshot.Row()
 	case r.Reject != nil:

@@ -2,6 +2,7 @@ package lake
 
 import (
 	"encoding/json"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 )
@@ -18,6 +19,7 @@ func (j *jsonFile) begin(f *tempFile) error {
 		j.gz = gzip.NewWriter(f)
 	}
 	j.gz.Reset(f)
+	j.gz.ModTime = time.Unix(0, 0) // written as 0, which means none
 	j.json = json.NewEncoder(j.gz)
 	j.json.SetEscapeHTML(false) // the records' own < and & stay readable
 	return nil

@@ -1,8 +1,13 @@
 package lake_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -83,8 +88,8 @@ func rowKeys(t *testing.T, store blob.Store, table, key string) []string {
 	case "events":
 		return read(t, store, key, func(e schema.Event) load.Row { return load.Row{Event: &e} })
 	case "users":
-		return read(t, store, key, func(u schema.UserRow) load.Row {
-			return load.Row{User: &u.User, SnapshotID: u.SnapshotID}
+		return read(t, store, key, func(u schema.User) load.Row {
+			return load.Row{User: &u, SnapshotID: u.SnapshotID}
 		})
 	case "snapshots":
 		return read(t, store, key, func(s schema.SnapshotRow) load.Row {
@@ -333,4 +338,22 @@ func TestCheck(t *testing.T) {
 	if err := lake.NewParquet(o).Check(t.Context(), true); err == nil {
 		t.Error("no temporary directory: no error")
 	}
+}
+
+func sum(b []byte) string {
+	h := sha256.Sum256(b)
+	return hex.EncodeToString(h[:])
+}
+
+func gunzip(t *testing.T, b []byte) string {
+	t.Helper()
+	r, err := gzip.NewReader(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
