@@ -58,27 +58,26 @@ func (s *S3) isMissing(act action, err error) bool {
 
 // hint is what to do about an answer of S3, or about none.
 func (s *S3) hint(act action, err error) string {
+	code, status := codeOf(err), statusOf(err)
 	if hint := identityHint(err); hint != "" {
 		return hint
-	}
-	code, status := codeOf(err), statusOf(err)
-	if code == "NoSuchBucket" || act == actHeadBucket && status == http.StatusNotFound {
-		return fmt.Sprintf("bucket %s does not exist: create it, or correct its name or the endpoint", s.o.Bucket)
 	}
 	if hint := credentialsHint(code); hint != "" {
 		return hint
 	}
 	switch {
-	case status == http.StatusForbidden:
-		return s.deniedHint(act)
-	case status == http.StatusMovedPermanently, code == "AuthorizationHeaderMalformed", code == "IllegalLocationConstraintException":
-		return fmt.Sprintf("bucket %s is in another region%s: configure that one", s.o.Bucket, regionOf(err))
-	case strings.HasPrefix(code, "KMS."), strings.HasPrefix(code, "Kms"):
-		return fmt.Sprintf("the KMS key %q cannot be used: check its ARN, state and region", s.o.KMSKey)
-	case status == http.StatusBadRequest && s.o.LockMode != "" && isNoLock(err):
-		return fmt.Sprintf("bucket %s has no Object Lock: enable it there, or configure no lock", s.o.Bucket)
 	case status == 0:
 		return sendHint(err)
+	case code == "NoSuchBucket", act == actHeadBucket && status == http.StatusNotFound:
+		return fmt.Sprintf("bucket %s does not exist: create it, or correct its name or the endpoint", s.o.Bucket)
+	case status == http.StatusForbidden:
+		return s.deniedHint(act)
+	case isElsewhere(code, status):
+		return fmt.Sprintf("bucket %s is in another region%s: configure that one", s.o.Bucket, regionOf(err))
+	case strings.HasPrefix(strings.ToUpper(code), "KMS."):
+		return fmt.Sprintf("the KMS key %q cannot be used: check its ARN, state and region", s.o.KMSKey)
+	case s.o.LockMode != "" && isNoLock(err):
+		return fmt.Sprintf("bucket %s has no Object Lock: enable it there, or configure no lock", s.o.Bucket)
 	}
 	return ""
 }
@@ -161,8 +160,7 @@ func (a *answer) Unwrap() error { return a.err }
 // terse leaves out what the SDK puts around an answer but for the id of the
 // request, which AWS's support asks for.
 func terse(err error) error {
-	var op *smithy.OperationError
-	if errors.As(err, &op) {
+	if op, ok := errors.AsType[*smithy.OperationError](err); ok {
 		err = op.Err
 	}
 	var api smithy.APIError
@@ -182,8 +180,7 @@ func terse(err error) error {
 
 // statusOf is the HTTP status that S3 answered, or 0.
 func statusOf(err error) int {
-	var response *smithyhttp.ResponseError
-	if errors.As(err, &response) {
+	if response, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
 		return response.HTTPStatusCode()
 	}
 	return 0
@@ -191,8 +188,7 @@ func statusOf(err error) int {
 
 // codeOf is the error code that S3 answered, or "".
 func codeOf(err error) string {
-	var api smithy.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		return api.ErrorCode()
 	}
 	return ""
@@ -204,10 +200,16 @@ func isConflict(err error) bool {
 	return code == "ConditionalRequestConflict" || code == "OperationAborted"
 }
 
+// isElsewhere reports whether the bucket is in another region.
+func isElsewhere(code string, status int) bool {
+	return status == http.StatusMovedPermanently || status == http.StatusTemporaryRedirect ||
+		code == "AuthorizationHeaderMalformed" || code == "IllegalLocationConstraintException"
+}
+
 // isNoLock reports whether S3 misses the bucket's Object Lock. There is no code
 // for it, and servers differ in the blanks.
 func isNoLock(err error) bool {
-	return strings.Contains(strings.ReplaceAll(err.Error(), " ", ""), "ObjectLock")
+	return statusOf(err) == http.StatusBadRequest && strings.Contains(strings.ReplaceAll(err.Error(), " ", ""), "ObjectLock")
 }
 
 // regionOf is the bucket's region, if S3 tells.

@@ -251,9 +251,9 @@ func testList(t *testing.T, s blob.Store) {
 			}
 		}
 	}
-	for info := range s.List(t.Context(), "", "a-b") {
-		if info.Key != "a.b" {
-			t.Errorf("first key after a-b = %q", info.Key)
+	for info, err := range s.List(t.Context(), "", "a-b") {
+		if err != nil || info.Key != "a.b" {
+			t.Errorf("first key after a-b = %q, %v", info.Key, err)
 		}
 		break
 	}
