@@ -73,7 +73,7 @@ func (k Kind) Time(line []byte) time.Time {
 	case KindAuth0Log:
 		return ParseTime(gjson.GetBytes(rec, "date").Str)
 	case KindCloudTrail:
-		return ParseTime(gjson.GetBytes(rec, "eventTime").Str)
+		return ParseTime(firstText(gjson.GetBytes(rec, "eventTime").Str, gjson.GetBytes(line, "EventTime").Str))
 	default:
 		return time.Time{}
 	}

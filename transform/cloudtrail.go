@@ -144,6 +144,7 @@ func (t *trail) event(r rule, uid string) schema.Event {
 	t.where(e)
 	t.call(e)
 	e.Actor = t.actor()
+	e.Actor.AppUID = t.clientID()
 	t.outcome(e)
 	if dispatch := dispatches[r.dispatch]; dispatch != nil {
 		dispatch(t, &r, e)
@@ -192,7 +193,7 @@ func (t *trail) where(e *schema.Event) {
 		src.SvcName = from
 	}
 	e.SrcEndpoint = src
-	if host := strings.TrimPrefix(t.extra.text("userPoolDomain"), "https://"); host != "" {
+	if host := strings.TrimPrefix(scalar(t.extra.get("userPoolDomain")), "https://"); host != "" {
 		e.DstEndpoint = &schema.NetworkEndpoint{Hostname: strings.ToLower(host)}
 	}
 	agent := r.text("userAgent")
@@ -236,10 +237,17 @@ func (t *trail) call(e *schema.Event) {
 	}
 }
 
+// unread says whether only what LookupEvents put around the record is known: the
+// record itself was cut off.
+func (t *trail) unread() bool { return t.record.get("CloudTrailEvent").Exists() }
+
 // outcome reads success and failure as every AWS service writes them; dispatch
 // may know better. An errorCode that is there and empty is none.
 func (t *trail) outcome(e *schema.Event) {
 	t.status = schema.StatusSuccess
+	if t.unread() {
+		t.status = schema.StatusUnknown
+	}
 	e.StatusCode, e.StatusDetail = t.errorCode, t.errorMessage
 	if t.errorCode != "" || t.errorMessage != "" {
 		t.status = schema.StatusFailure

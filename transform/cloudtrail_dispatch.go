@@ -227,11 +227,15 @@ func signIn(t *trail, r *rule, e *schema.Event) {
 	case "no":
 		e.IsMFA = new(false)
 	}
-	label(e, "mfa.factor", strings.ToLower(t.extra.text("MfaType")))
+	device := strings.TrimSuffix(strings.ToLower(t.extra.text("MfaType")), " mfa")
+	label(e, "mfa.factor", firstOf(mfaDevices[device], device))
 	if mobile, ok := boolean(t.extra.get("MobileVersion")); ok && mobile || t.extra.text("MobileVersion") == "Yes" {
 		e.SrcEndpoint.TypeID, e.SrcEndpoint.Type = new(int32(5)), "Mobile"
 	}
 }
+
+// mfaDevices are AWS's words for the factors of its own users.
+var mfaDevices = map[string]string{"virtual": "totp", "u2f": "webauthn"}
 
 func securityToken(t *trail, r *rule, _ *schema.Event) {
 	r.mfa = t.request.text("serialNumber") != ""

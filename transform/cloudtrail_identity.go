@@ -15,7 +15,7 @@ func (t *trail) actor() *schema.Actor {
 	user := &schema.UserObject{
 		UID:           plain(id.text("arn")),
 		UIDAlt:        plain(id.text("principalId")),
-		Name:          plain(id.text("userName")),
+		Name:          firstOf(plain(id.text("userName")), t.record.text("Username")),
 		CredentialUID: id.text("accessKeyId", "credentialId"),
 		Account:       awsAccount(id.text("accountId")),
 	}

@@ -48,9 +48,7 @@ func (t *trail) authentication(e *schema.Event, r rule) {
 	default:
 		e.AuthProtocolID, e.AuthProtocol = new(int32(99)), r.protocol
 	}
-	client := t.clientID()
-	e.Actor.AppUID = client
-	e.Service = &schema.Service{Name: t.source, UID: firstOf(client, t.pool)}
+	e.Service = &schema.Service{Name: t.source, UID: firstOf(t.clientID(), t.pool)}
 }
 
 func (t *trail) clientID() string {
@@ -158,6 +156,7 @@ func identitySubject(t *trail, e *schema.Event) {
 // callerSubject: a sign-in to AWS itself is about who calls.
 func callerSubject(t *trail, e *schema.Event) {
 	u := *e.Actor.User
+	u.CredentialUID = ""
 	if name := plain(t.extra.text("UserName")); name != "" && u.Name == "unknown" {
 		u.Name = name
 	}

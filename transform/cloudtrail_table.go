@@ -68,6 +68,12 @@ func tableNumber(s string) int32 {
 // rule finds what the record is: by the table, else by its kind, else by the
 // verb its name begins with.
 func (t *trail) rule() rule {
+	if t.eventType == "AwsCloudTrailInsight" {
+		// It tells of many calls of that name, and is none itself.
+		state := readObject(t.record.get("insightDetails")).text("state")
+		name := strings.TrimSpace("Insight " + state)
+		return rule{class: schema.ClassAPIActivity, activity: schema.ActivityOther, activityName: name, severity: 2}
+	}
 	table := awsEvents()
 	if r, ok := table[eventKey{t.source, t.name}]; ok {
 		return r
@@ -76,8 +82,6 @@ func (t *trail) rule() rule {
 		return r
 	}
 	switch {
-	case t.eventType == "AwsCloudTrailInsight":
-		return rule{class: schema.ClassAPIActivity, activity: schema.ActivityOther, activityName: "Insight", severity: 2}
 	case t.isHosted() && hostedMethod(t.name) == "POST":
 		return rule{class: schema.ClassAuthentication, activity: 0, severity: 1, subject: "pool_user", dispatch: "unknown_form"}
 	case t.isHosted() && hostedMethod(t.name) == "GET":

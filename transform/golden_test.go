@@ -53,7 +53,7 @@ func TestGolden(t *testing.T) {
 		}
 		for _, input := range inputs {
 			name := strings.TrimSuffix(input, ".in.json")
-			t.Run(filepath.ToSlash(strings.TrimPrefix(name, "testdata")), func(t *testing.T) {
+			t.Run(filepath.ToSlash(strings.TrimPrefix(name, "testdata"+string(filepath.Separator))), func(t *testing.T) {
 				record, err := os.ReadFile(input)
 				if err != nil {
 					t.Fatal(err)

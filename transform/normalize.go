@@ -57,8 +57,13 @@ func normEmail(s string) string {
 	return strings.Map(lower, norm.NFC.String(s[:at])) + "@" + domain
 }
 
+// noAddress also refuses what Unicode holds to be another way to write an ASCII
+// character, as the Kelvin sign is of K: to a mail server they are two mailboxes.
 func noAddress(r rune) bool {
-	return unicode.IsSpace(r) || unicode.IsControl(r) || r == unicode.ReplacementChar
+	if unicode.IsSpace(r) || unicode.IsControl(r) || r == unicode.ReplacementChar {
+		return true
+	}
+	return r > unicode.MaxASCII && norm.NFC.String(string(r))[0] <= unicode.MaxASCII
 }
 
 func normDomain(s string) string {
@@ -73,8 +78,8 @@ func normDomain(s string) string {
 	return strings.ToLower(s)
 }
 
-// lower is lower case that never makes ASCII of what was not: the Kelvin sign
-// becoming a k would let one mailbox pass for another.
+// lower is lower case that never makes ASCII of what was not: a Turkish dotted
+// capital I becoming an i would let one mailbox pass for another.
 func lower(r rune) rune {
 	l := unicode.ToLower(r)
 	if r > unicode.MaxASCII && l <= unicode.MaxASCII {
