@@ -1,0 +1,319 @@
+package archive
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+)
+
+// The bounds of what a splitter holds in memory.
+const (
+	maxRecord = 16 << 20 // a longer record is cut
+	cutRecord = 1 << 20  // to its first so many bytes
+	readSize  = 64 << 10
+	// A broken stretch may be scanned again from a line inside it; over a whole
+	// file this is bounded, so that no file costs more than a few readings.
+	rescans = 4 * maxRecord
+)
+
+// maxOpen bounds the arrays and wrappers that are open at a time.
+const maxOpen = 8
+
+// piece is one element of a file.
+type piece struct {
+	bytes []byte
+	// fault says why bytes are no JSON value; "" if they are.
+	fault string
+	// length is what was there, more than bytes if it was cut.
+	length int64
+	// tail is set on a broken piece that the end of the content cut off.
+	tail bool
+}
+
+// splitter cuts the bytes of every element out of a stream of JSON: values one
+// behind the other, lines, elements of arrays, and elements of the arrays that
+// wrappers hold. It judges what stands between them mildly: commas may lack,
+// brackets may be left open. Of a broken element it gives what was there and
+// goes on at the next place where an element seems to begin:
+//
+//   - behind the broken one's closing bracket, if its brackets and quotes still
+//     make sense,
+//   - else at the next line that begins with an opening brace, indented like the
+//     line the broken one began on,
+//   - else, on the same line, at the next "},{".
+type splitter struct {
+	src io.Reader
+	buf []byte // buf[off:] is not given out yet
+	off int
+	err error // why nothing can be read any more, io.EOF at the end
+
+	open   []byte // 'a' for an array, 'w' for a wrapper object
+	member []byte // inside a wrapper: the last string
+	colon  bool   // and whether a colon followed it
+
+	pos      int64  // of buf[off] in the content
+	indent   []byte // white space the current line begins with
+	blank    bool   // nothing else stands on it so far
+	begun    []byte // indent, where the element at hand began
+	scan     scanner
+	budget   int64
+	max, cut int
+
+	unclosed bool // the content ended inside an array
+	cutOff   bool // the content ended inside an element
+	// skipped, if set, is shown what stands between the elements.
+	skipped func([]byte)
+}
+
+func newSplitter(src io.Reader) *splitter {
+	return &splitter{src: src, blank: true, budget: rescans, max: maxRecord, cut: cutRecord}
+}
+
+// next returns the next element, or io.EOF, or the error of the reader once all
+// that was read before it is given out.
+func (s *splitter) next() (piece, error) {
+	for s.ensure(1) {
+		c := s.buf[s.off]
+		switch {
+		case isSpace(c) || c == ',' || c == 0x1e || s.atBOM():
+			s.skip(s.between(c))
+		case s.closes(c):
+			s.open = s.open[:len(s.open)-1]
+			s.skip(1)
+		case s.top() == 'w' && c == ':':
+			s.colon = true
+			s.skip(1)
+		case c == '[' && s.opens():
+			s.open = append(s.open, 'a')
+			s.skip(1)
+		default:
+			if p, ok := s.element(c); ok {
+				return p, nil
+			}
+		}
+	}
+	s.unclosed = len(s.open) > 0
+	return piece{}, s.err
+}
+
+// between returns how many bytes of white space or separator begin here.
+func (s *splitter) between(c byte) int {
+	if c == 0xef {
+		return 3
+	}
+	if c == ',' {
+		s.member, s.colon = nil, false
+	}
+	n := 1
+	for isSpace(c) && s.off+n < len(s.buf) && isSpace(s.buf[s.off+n]) {
+		n++
+	}
+	return n
+}
+
+func (s *splitter) atBOM() bool {
+	return s.buf[s.off] == 0xef && s.ensure(3) && s.buf[s.off+1] == 0xbb && s.buf[s.off+2] == 0xbf
+}
+
+func (s *splitter) top() byte {
+	if len(s.open) == 0 {
+		return 0
+	}
+	return s.open[len(s.open)-1]
+}
+
+func (s *splitter) closes(c byte) bool {
+	return c == ']' && s.top() == 'a' || c == '}' && s.top() == 'w'
+}
+
+// opens says whether an opening bracket here begins an array of records.
+func (s *splitter) opens() bool {
+	return len(s.open) == 0 || s.top() == 'w' && s.colon && isWrapper(s.member)
+}
+
+// element reads one value. Inside a wrapper, beside its arrays, it is no record
+// and false.
+func (s *splitter) element(c byte) (piece, bool) {
+	if c == ']' || c == '}' {
+		return s.stray(), true
+	}
+	s.begun = append(s.begun[:0], s.indent...)
+	s.scan.reset(c == '{' && len(s.open) < maxOpen && s.top() != 'w')
+	n, v := 0, more
+	for {
+		// Never past the bound: where a long record is cut must not depend on
+		// how much a read happened to give.
+		n, v = s.scan.run(s.buf[s.off:min(len(s.buf), s.off+s.max)], n)
+		switch {
+		case v == wrapper:
+			if s.unwrap(n) {
+				return piece{}, false
+			}
+		case v == done && s.delimited(c, n):
+			return s.whole(n)
+		case v != more:
+			return s.broken(c, n), true
+		case n >= s.max:
+			return s.tooLong(c, n), true
+		case !s.ensure(n+1) && s.scan.end() && s.delimited(c, n):
+			return s.whole(n)
+		case !s.ensure(n + 1):
+			return s.broken(c, n), true
+		}
+	}
+}
+
+// whole gives out a value, or passes over a wrapper's other member.
+func (s *splitter) whole(n int) (piece, bool) {
+	if s.top() != 'w' {
+		return s.take(n, ""), true
+	}
+	s.member, s.colon = nil, false
+	if b := s.buf[s.off : s.off+n]; b[0] == '"' {
+		s.member = bytes.Clone(b[1 : n-1])
+	}
+	s.skip(n)
+	return piece{}, false
+}
+
+// delimited says whether what follows a scalar ends it: a date at the beginning
+// of a line of text is no number.
+func (s *splitter) delimited(c byte, n int) bool {
+	if c == '{' || c == '[' {
+		return true
+	}
+	for ; s.ensure(n + 1); n++ {
+		switch d := s.buf[s.off+n]; d {
+		case ' ', '\t', '\r':
+		case ':':
+			return s.top() == 'w'
+		default:
+			return d == '\n' || d == ',' || d == 0x1e || d == ']' && s.top() == 'a' || d == '}' && s.top() == 'w'
+		}
+	}
+	return true
+}
+
+// unwrap enters the array whose opening bracket is the n-th byte, if it holds
+// objects or nothing.
+func (s *splitter) unwrap(n int) bool {
+	for k := n; s.ensure(k + 1); k++ {
+		c := s.buf[s.off+k]
+		if isSpace(c) {
+			continue
+		}
+		if c != '{' && c != ']' {
+			return false
+		}
+		// On a line of its own it is nobody's element: the wrapper before it
+		// was never closed.
+		if s.blank && len(s.indent) == 0 && len(s.open) > 1 {
+			s.open = s.open[:0]
+		}
+		s.open = append(s.open, 'w', 'a')
+		s.member, s.colon = nil, false
+		s.skip(n)
+		return true
+	}
+	return false
+}
+
+// stray gives out closing brackets that close nothing.
+func (s *splitter) stray() piece {
+	n := 1
+	for s.ensure(n+1) && n < s.cut && (s.buf[s.off+n] == ']' || s.buf[s.off+n] == '}') {
+		n++
+	}
+	return s.take(n, s.noJSON(0))
+}
+
+func (s *splitter) noJSON(n int) string {
+	return fmt.Sprintf("no JSON value: it breaks at byte %d of the content", s.pos+int64(n))
+}
+
+const (
+	endsInside   = "no JSON value: the content ends inside it"
+	beginsInside = "no JSON value: another seems to begin inside it"
+)
+
+// take gives out the next n bytes, less the white space at the end of a broken
+// piece.
+func (s *splitter) take(n int, fault string) piece {
+	b := s.buf[s.off : s.off+n : s.off+n]
+	if fault != "" {
+		b = bytes.TrimRight(b, " \t\r\n")
+	}
+	p := piece{fault: fault, length: int64(len(b))}
+	if n < cutRecord || n < cap(s.buf)/2 {
+		p.bytes = bytes.Clone(b)
+		s.advance(n)
+		return p
+	}
+	// A long one is handed over with its memory: two of them are too many.
+	p.bytes = b
+	s.advance(n)
+	s.buf, s.off = append(make([]byte, 0, readSize+len(s.buf)-s.off), s.buf[s.off:]...), 0
+	return p
+}
+
+func (s *splitter) skip(n int) {
+	if s.skipped != nil {
+		s.skipped(s.buf[s.off : s.off+n])
+	}
+	s.advance(n)
+}
+
+// advance moves on and keeps account of the line.
+func (s *splitter) advance(n int) {
+	b := s.buf[s.off : s.off+n]
+	if k := bytes.LastIndexByte(b, '\n'); k >= 0 {
+		s.indent, s.blank = s.indent[:0], true
+		b = b[k+1:]
+	}
+	if s.blank {
+		w := len(b) - len(bytes.TrimLeft(b, " \t\r"))
+		s.blank = w == len(b)
+		if len(s.indent) < 1024 {
+			s.indent = append(s.indent, b[:w]...)
+		}
+	}
+	s.off += n
+	s.pos += int64(n)
+}
+
+// ensure reads until n bytes are there; false if so many never come.
+func (s *splitter) ensure(n int) bool {
+	for len(s.buf)-s.off < n {
+		if s.err != nil {
+			return false
+		}
+		s.fill()
+	}
+	return true
+}
+
+func (s *splitter) fill() {
+	if s.off > 0 && cap(s.buf)-len(s.buf) < readSize {
+		s.buf = s.buf[:copy(s.buf, s.buf[s.off:])]
+		s.off = 0
+	}
+	if cap(s.buf)-len(s.buf) < readSize/4 {
+		s.grow()
+	}
+	for range 100 {
+		n, err := s.src.Read(s.buf[len(s.buf):cap(s.buf)])
+		s.buf = s.buf[:len(s.buf)+n]
+		if s.err = err; n > 0 || err != nil {
+			return
+		}
+	}
+	s.err = io.ErrNoProgress
+}
+
+func (s *splitter) grow() {
+	size := 2*cap(s.buf) + readSize
+	if size > s.max/4 {
+		size = max(s.max, len(s.buf)) + 2*readSize
+	}
+	s.buf = append(make([]byte, 0, size), s.buf...)
+}
