@@ -168,8 +168,8 @@ func (s *Segment) Records() iter.Seq[Record] {
 func Read(ctx context.Context, store blob.Store, source string, seq int64) (*Segment, error) {
 	var s *Segment
 	err := open(ctx, store, source, seq, func(seg *Segment, body io.Reader) error {
-		seg.lines = make([]byte, 0, seg.Header.Bytes)
-		buf := bytes.NewBuffer(seg.lines)
+		// What the header states is only a hint until it is proven.
+		buf := bytes.NewBuffer(make([]byte, 0, min(max(seg.Header.Bytes, 0), sizeHint)))
 		if _, err := io.Copy(buf, body); err != nil {
 			return fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
@@ -189,6 +189,9 @@ func ReadHeader(ctx context.Context, store blob.Store, source string, seq int64)
 	})
 	return s, err
 }
+
+// sizeHint is the most that is set aside before reading.
+const sizeHint = 32 << 20
 
 func open(ctx context.Context, store blob.Store, source string, seq int64, use func(*Segment, io.Reader) error) (err error) {
 	key := Key(source, seq)

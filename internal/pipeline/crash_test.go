@@ -1,0 +1,23 @@
+package pipeline_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/idtrail/idtrail/internal/pipeline/crashtest"
+)
+
+func TestMain(m *testing.M) {
+	crashtest.Main(crashtest.Dirs)
+	os.Exit(m.Run())
+}
+
+// TestCrash kills the line at every step, on files and real SQLite. In short
+// mode it tries every seventh.
+func TestCrash(t *testing.T) {
+	every := int64(1)
+	if testing.Short() {
+		every = 7
+	}
+	crashtest.Test(t, crashtest.Stores{Open: crashtest.Dirs, Every: every})
+}

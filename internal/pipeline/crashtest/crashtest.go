@@ -1,0 +1,326 @@
+// Package crashtest kills runs of the whole line at every step and checks that
+// the runs after them leave raw and lake with every record exactly once.
+//
+// The killed run is a real process, on real SQLite and a real store: the test
+// binary starts itself again, and the child sends itself SIGKILL when it comes
+// to the step it was told. A step is each call to a store, before and after it,
+// and each step the pipeline traces. It is for tests only.
+package crashtest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/idtrail/idtrail/extract"
+	"github.com/idtrail/idtrail/internal/blob"
+	"github.com/idtrail/idtrail/internal/blob/blobtest"
+	"github.com/idtrail/idtrail/internal/pipeline"
+	"github.com/idtrail/idtrail/load"
+	"github.com/idtrail/idtrail/load/lake"
+	"github.com/idtrail/idtrail/schema"
+	"github.com/idtrail/idtrail/transform"
+)
+
+// What the parent tells the child, in its environment.
+const (
+	envStep   = "IDTRAIL_CRASH_STEP"   // the step to die at; 0: none
+	envDir    = "IDTRAIL_CRASH_DIR"    // a folder for state and, by default, stores
+	envGrown  = "IDTRAIL_CRASH_GROWN"  // "1" once the sources have grown
+	envStores = "IDTRAIL_CRASH_STORES" // what OpenStores is given
+)
+
+// OpenStores opens the raw store and the lake; spec is what Test was given.
+type OpenStores func(ctx context.Context, dir, spec string) (raw, lake blob.Store, err error)
+
+// Dirs opens both in dir.
+func Dirs(_ context.Context, dir, _ string) (raw, lake blob.Store, err error) {
+	raw, err = blob.OpenDir(filepath.Join(dir, "raw"))
+	if err != nil {
+		return nil, nil, err
+	}
+	lake, err = blob.OpenDir(filepath.Join(dir, "lake"))
+	return raw, lake, err
+}
+
+// Main is to be called by TestMain, before anything else: in a child it runs
+// the line and ends the process.
+func Main(open OpenStores) {
+	step, ok := os.LookupEnv(envStep)
+	if !ok {
+		return
+	}
+	at, err := strconv.ParseInt(step, 10, 64)
+	if err == nil {
+		err = child(context.Background(), open, at)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+func child(ctx context.Context, open OpenStores, dieAt int64) error {
+	dir := os.Getenv(envDir)
+	raw, lakeStore, err := open(ctx, dir, os.Getenv(envStores))
+	if err != nil {
+		return err
+	}
+	line := newLine(dir, raw, lakeStore, killer(dieAt))
+	return line.run(ctx, os.Getenv(envGrown) == "1")
+}
+
+// killer counts steps and ends the process, as a power cut does, at the one
+// given.
+func killer(dieAt int64) func() {
+	var n atomic.Int64
+	return func() {
+		if n.Add(1) == dieAt {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {} // the signal is on its way
+		}
+	}
+}
+
+// line is the whole line over three sources and two sinks.
+type line struct {
+	dir       string
+	raw, lake blob.Store
+	step      func()
+}
+
+func newLine(dir string, raw, lakeStore blob.Store, step func()) *line {
+	hook := func(string, string) error { step(); return nil }
+	return &line{
+		dir: dir, step: step,
+		raw:  &blobtest.Faulty{Store: raw, Before: hook, After: hook},
+		lake: &blobtest.Faulty{Store: lakeStore, Before: hook, After: hook},
+	}
+}
+
+func (l *line) run(ctx context.Context, grown bool) error {
+	temp := filepath.Join(l.dir, "temp")
+	if err := os.MkdirAll(temp, 0o700); err != nil {
+		return err
+	}
+	now := start.Add(time.Hour)
+	if grown {
+		now = now.Add(2 * time.Hour)
+	}
+	options := lake.Options{Store: l.lake, TempDir: temp, Writer: "test", Mapping: transform.Version, Now: func() time.Time { return now }, Logger: slog.New(slog.DiscardHandler)}
+	parquet, ndjson := options, options
+	parquet.Name, ndjson.Name = "lake", "json"
+	p := &pipeline.Pipeline{
+		StateDir: filepath.Join(l.dir, "state"), Raw: l.raw, Lake: l.lake, TempDir: temp,
+		Sinks:  []load.Sink{lake.NewParquet(parquet), lake.NewJSON(ndjson)},
+		Limits: pipeline.Limits{SegmentRecords: 40, SortBytes: 8 << 10, Sources: 1},
+		Now:    func() time.Time { return now },
+		Trace:  func(string) { l.step() },
+	}
+	var sources []pipeline.Source
+	for _, s := range scripts(grown) {
+		sources = append(sources, pipeline.Source{
+			Name: s.name, Kind: "script", Mapper: &transform.Mapper{},
+			Open: func(extract.Ledger) (extract.Source, error) { return s, nil },
+		})
+	}
+	var errs []error
+	for _, r := range p.Run(ctx, sources).Sources {
+		errs = append(errs, r.Err)
+		for _, s := range r.Sinks {
+			errs = append(errs, s.Err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Stores says where a test's stores are.
+type Stores struct {
+	Open OpenStores
+	// Spec makes a fresh spec for each round; nil for none.
+	Spec func(t *testing.T, round int) string
+	// Every n-th step is tried; 1 for all.
+	Every int64
+}
+
+// Test kills a run at step 1, 2, 3, … until one comes to its end, each on
+// stores of its own, lets the sources grow, runs again, and checks what is
+// there.
+func Test(t *testing.T, s Stores) {
+	t.Helper()
+	steps := countSteps(t, s)
+	t.Logf("a run has %d steps", steps)
+	for at := int64(1); at <= steps; at += max(s.Every, 1) {
+		t.Run(fmt.Sprintf("step %d", at), func(t *testing.T) {
+			t.Parallel()
+			round(t, s, at)
+		})
+	}
+}
+
+func round(t *testing.T, s Stores, at int64) {
+	t.Helper()
+	dir, spec := t.TempDir(), ""
+	if s.Spec != nil {
+		spec = s.Spec(t, int(at))
+	}
+	if out, killed := start1(t, dir, spec, at, false); !killed {
+		t.Fatalf("the run was not killed: %s", out)
+	}
+	if out, killed := start1(t, dir, spec, 0, true); killed || len(out) > 0 {
+		t.Fatalf("the run after the kill failed: %s", out)
+	}
+	raw, lakeStore, err := s.Open(t.Context(), dir, spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verify(t, raw, lakeStore)
+	if left, _ := filepath.Glob(filepath.Join(dir, "temp", "*sort*")); len(left) > 0 {
+		t.Errorf("temporary files left: %v", left)
+	}
+}
+
+// countSteps runs the line once, in this process, and counts.
+func countSteps(t *testing.T, s Stores) int64 {
+	t.Helper()
+	dir, spec := t.TempDir(), ""
+	if s.Spec != nil {
+		spec = s.Spec(t, 0)
+	}
+	raw, lakeStore, err := s.Open(t.Context(), dir, spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n int64
+	if err := newLine(dir, raw, lakeStore, func() { n++ }).run(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// start1 runs a child and says what it printed and whether it was killed.
+func start1(t *testing.T, dir, spec string, at int64, grown bool) (out string, killed bool) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this test binary itself
+	cmd.Env = append(os.Environ(), envStep+"="+strconv.FormatInt(at, 10), envDir+"="+dir, envStores+"="+spec)
+	if grown {
+		cmd.Env = append(cmd.Env, envGrown+"=1")
+	}
+	printed, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+			return string(printed), true
+		}
+	}
+	if err != nil {
+		return fmt.Sprintf("%v: %s", err, printed), false
+	}
+	return string(printed), false
+}
+
+// The population: what each source has, before and after it has grown.
+const (
+	logsFirst, logsGrown = 130, 170
+	oddEvery             = 25 // each such log record is no JSON
+	usersCount           = 60
+)
+
+// start is when the recorded events begin; they span midnight.
+var start = time.Date(2026, 11, 18, 23, 0, 0, 0, time.UTC)
+
+func scripts(grown bool) []*script {
+	logs := logsFirst
+	if grown {
+		logs = logsGrown
+	}
+	users := &script{name: "users", pages: userPages("20261118T000000Z")}
+	if grown {
+		users.pages = append(users.pages, userPages("20261119T000000Z")...)
+	}
+	trail := &script{name: "trail", pages: []extract.Page{{Gaps: []schema.Gap{{From: start, To: start.Add(time.Minute), Reason: "a file is missing"}}}}}
+	return []*script{{name: "logs", pages: logPages(logs), back: 2}, users, trail}
+}
+
+func logPages(n int) []extract.Page {
+	var pages []extract.Page
+	for i := range n {
+		if i%10 == 0 {
+			pages = append(pages, extract.Page{})
+		}
+		last := &pages[len(pages)-1]
+		last.Records = append(last.Records, schema.Raw{Kind: schema.KindAuth0Log, Bytes: logLine(i)})
+	}
+	return pages
+}
+
+func logID(n int) string { return fmt.Sprintf("900%053d", n) }
+
+func logLine(n int) []byte {
+	if n%oddEvery == oddEvery-1 {
+		return fmt.Appendf(nil, "odd record %d", n)
+	}
+	at := start.Add(time.Duration(n*37%120) * time.Minute).Format("2006-01-02T15:04:05.000Z")
+	return fmt.Appendf(nil, `{"log_id":%q,"date":%q,"type":"s","user_id":"auth0|%d","client_id":"c","client_name":"App","ip":"192.0.2.1"}`, logID(n), at, n)
+}
+
+func userPages(snapshot string) []extract.Page {
+	begin, err := time.Parse("20060102T150405Z", snapshot)
+	if err != nil {
+		panic(err)
+	}
+	var pages []extract.Page
+	for i := range usersCount {
+		if i%20 == 0 {
+			pages = append(pages, extract.Page{Snapshot: &schema.Snapshot{ID: snapshot, Begin: begin}})
+		}
+		last := &pages[len(pages)-1]
+		last.Records = append(last.Records, schema.Raw{
+			Kind: schema.KindAuth0User, Bytes: fmt.Appendf(nil, `{"user_id":"auth0|%d","email":"u%d@example.com"}`, i, i),
+		})
+	}
+	done := &schema.Snapshot{ID: snapshot, Begin: begin, End: begin.Add(time.Minute), Complete: true, Counts: map[string]int64{"users": usersCount}}
+	return append(pages, extract.Page{Snapshot: done})
+}
+
+// script is a source that reads its pages from memory; its cursor counts them.
+type script struct {
+	name  string
+	pages []extract.Page
+	back  int // pages read again
+}
+
+func (s *script) Name() string { return s.name }
+
+func (s *script) Overlap() time.Duration { return 1000 * time.Hour }
+
+func (s *script) Start(time.Time) extract.Cursor { return "0" }
+
+func (s *script) Pages(ctx context.Context, from extract.Cursor) iter.Seq2[extract.Page, error] {
+	return func(yield func(extract.Page, error) bool) {
+		var at int
+		if err := json.Unmarshal([]byte(from), &at); err != nil {
+			yield(extract.Page{}, err)
+			return
+		}
+		for i := max(at-s.back, 0); i < len(s.pages) && ctx.Err() == nil; i++ {
+			page := s.pages[i]
+			page.Next = extract.Cursor(strconv.Itoa(max(i+1, at)))
+			if !yield(page, nil) {
+				return
+			}
+		}
+	}
+}
