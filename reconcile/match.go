@@ -27,6 +27,9 @@ type matcher struct {
 	cand  [2][]int32
 	more  []edge
 	group group
+	// told are the conflicts of an exact rule: its second look, without regard
+	// to case, sees them again.
+	told map[edge]bool
 }
 
 // group is all accounts with one key: places in the stores, ascending.
@@ -39,6 +42,7 @@ type group struct {
 
 // match sorts the keys of all accounts and applies the rules to them.
 func (m *matcher) match(ctx context.Context, o *Options) error {
+	m.told = map[edge]bool{}
 	keys := newSpool(o.TempDir, o.spill)
 	if err := m.collect(ctx, keys, o); err != nil {
 		return fmt.Errorf("collect keys: %w", joinClose(err, keys))
@@ -187,6 +191,9 @@ func (m *matcher) addEdge(e edge) {
 func (m *matcher) settle(done step) error {
 	l, r := m.sides[0], m.sides[1]
 	rule := done.rule()
+	if rule != RuleFederationNoCase && rule != RuleSocialNoCase {
+		m.told = map[edge]bool{}
+	}
 	var odd []edge
 	for i, j := range m.cand[0] {
 		if j == noLink {
@@ -203,9 +210,10 @@ func (m *matcher) settle(done step) error {
 		}
 	}
 	for _, e := range append(odd, m.more...) {
-		if l.link[e.left] == e.right {
+		if l.link[e.left] == e.right || m.told[e] {
 			continue
 		}
+		m.told[e] = true
 		if err := m.conflict(e, rule); err != nil {
 			return err
 		}
