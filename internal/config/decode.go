@@ -296,7 +296,7 @@ func (d *decoder) secret(to *Secret) func(value) {
 	}
 }
 
-// place of objects or files: a path, made absolute, or an s3:// URL.
+// path of objects or files: a path, made absolute, or an s3:// URL.
 func (d *decoder) path(to *string) func(value) {
 	return func(v value) {
 		text, shown, ok := d.scalar(v, "text")
@@ -307,7 +307,7 @@ func (d *decoder) path(to *string) func(value) {
 		case text == "":
 			d.fail(v.path, "is empty; name a path")
 		case isS3(text):
-			*to = strings.TrimRight(text, "/")
+			*to = text
 		case strings.Contains(text, "://"):
 			d.fail(v.path, "%s is neither a path nor s3://bucket/prefix", shown)
 		case strings.HasPrefix(text, "~"):
@@ -316,6 +316,16 @@ func (d *decoder) path(to *string) func(value) {
 			*to = filepath.Clean(text)
 		default:
 			*to = filepath.Join(d.refs.dir, text)
+		}
+	}
+}
+
+// folder is a path, without a slash at its end.
+func (d *decoder) folder(to *string) func(value) {
+	return func(v value) {
+		d.path(to)(v)
+		if isS3(*to) {
+			*to = strings.TrimRight(*to, "/")
 		}
 	}
 }

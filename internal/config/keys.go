@@ -96,11 +96,11 @@ func list[T any](d *decoder, to *[]T, one func(*T, value)) func(value) {
 func (d *decoder) store(to *Store, lock bool) func(value) {
 	return func(v value) {
 		if _, ok := d.resolve(v).(ast.MapNode); !ok {
-			d.path(&to.URL)(v)
+			d.folder(&to.URL)(v)
 			return
 		}
 		t := table{
-			"url":           d.path(&to.URL),
+			"url":           d.folder(&to.URL),
 			"kms_key":       d.text(&to.KMSKey),
 			"tags":          d.textMap(&to.Tags),
 			"storage_class": d.text(&to.StorageClass),

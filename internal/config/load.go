@@ -54,8 +54,8 @@ type Options struct {
 // or of the environment's text, from the working directory.
 func Load(ctx context.Context, o Options) (*Config, error) {
 	path := o.Path
-	if path == "" {
-		path, _ = o.Env(EnvFile)
+	if named, ok := o.Env(EnvFile); path == "" && ok {
+		path = named
 	}
 	if text, ok := o.Env(EnvText); path == "" && ok && text != "" {
 		return Parse([]byte(text), "$"+EnvText, o)

@@ -1,0 +1,291 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/idtrail/idtrail/extract"
+	"github.com/idtrail/idtrail/extract/archive"
+	"github.com/idtrail/idtrail/extract/auth0"
+	"github.com/idtrail/idtrail/internal/blob"
+	"github.com/idtrail/idtrail/internal/config"
+	"github.com/idtrail/idtrail/internal/pipeline"
+	"github.com/idtrail/idtrail/load"
+	"github.com/idtrail/idtrail/load/lake"
+	"github.com/idtrail/idtrail/reconcile"
+	"github.com/idtrail/idtrail/transform"
+)
+
+// builder makes what a config names.
+type builder struct {
+	config *config.Config
+	log    *slog.Logger
+	now    func() time.Time
+}
+
+// makeSource makes a source of one kind. The ledger is for sources of files;
+// ctx is for making it, not for reading.
+type makeSource func(ctx context.Context, b *builder, s config.Source, ledger extract.Ledger) (extract.Source, error)
+
+// makeSink makes a sink of one kind.
+type makeSink func(o lake.Options) load.Sink
+
+// sourceKinds and sinkKinds are the one table of everything idtrail reads from
+// and writes to.
+func sourceKinds() map[string]makeSource {
+	return map[string]makeSource{
+		config.KindAuth0Logs: newAuth0Logs,
+		config.KindArchive:   newArchive,
+	}
+}
+
+func sinkKinds() map[string]makeSink {
+	return map[string]makeSink{
+		config.KindParquet: func(o lake.Options) load.Sink { return lake.NewParquet(o) },
+		config.KindJSON:    func(o lake.Options) load.Sink { return lake.NewJSON(o) },
+	}
+}
+
+func (a *app) builder(c *config.Config) *builder {
+	return &builder{config: c, log: a.log, now: a.Now}
+}
+
+// source makes one source.
+func (b *builder) source(ctx context.Context, s config.Source, ledger extract.Ledger) (extract.Source, error) {
+	newSource, ok := sourceKinds()[s.Kind]
+	if !ok {
+		return nil, fmt.Errorf("make source %s: nothing reads kind %s", s.Name, s.Kind)
+	}
+	source, err := newSource(ctx, b, s, ledger)
+	if err != nil {
+		return nil, fmt.Errorf("make source %s: %w", s.Name, err)
+	}
+	return source, nil
+}
+
+func newAuth0Logs(_ context.Context, b *builder, s config.Source, _ extract.Ledger) (extract.Source, error) {
+	o := s.Auth0Logs
+	tenant := b.config.Connections[o.Connection].Auth0
+	return auth0.NewLogs(auth0.Options{
+		Name:          s.Name,
+		Domain:        tenant.Domain,
+		ClientID:      tenant.ClientID,
+		ClientSecret:  tenant.ClientSecret.Reveal(),
+		PrivateKey:    tenant.PrivateKey.Reveal(),
+		PrivateKeyAlg: tenant.PrivateKeyAlg,
+		Audience:      tenant.Audience,
+		Rate:          o.Rate,
+		Overlap:       o.Overlap,
+		Retention:     o.Retention,
+		Now:           b.now,
+		Logger:        b.log.With("source", s.Name),
+	})
+}
+
+func newArchive(ctx context.Context, b *builder, s config.Source, ledger extract.Ledger) (extract.Source, error) {
+	o := archive.Options{
+		Name:         s.Name,
+		Format:       s.Archive.Format,
+		Path:         s.Archive.Path,
+		EventSources: s.Archive.EventSources,
+		Poll:         s.Archive.Poll,
+		Snapshot:     s.Archive.Snapshot,
+		Ledger:       ledger,
+		Now:          b.now,
+		Logger:       b.log.With("source", s.Name),
+	}
+	if strings.HasPrefix(o.Path, "s3://") {
+		if err := b.archiveInS3(ctx, s.Archive, &o); err != nil {
+			return nil, err
+		}
+	}
+	return archive.New(o)
+}
+
+// archiveInS3 puts a bucket in the place of the path. The store is the whole
+// bucket: where an archive lies is a prefix of keys, not a folder.
+func (b *builder) archiveInS3(ctx context.Context, s *config.Archive, o *archive.Options) error {
+	bucket, key, _ := strings.Cut(strings.TrimPrefix(s.Path, "s3://"), "/")
+	if i := strings.IndexAny(key, `*?[{\`); i >= 0 {
+		i = strings.LastIndexByte(key[:i], '/') + 1
+		key, o.Glob = key[:i], key[i:]
+	}
+	var conn blob.AWSOptions
+	if c := b.config.Connections[s.Connection].AWS; c != nil {
+		conn = blob.AWSOptions{Region: c.Region, RoleARN: c.RoleARN, ExternalID: c.ExternalID}
+	}
+	store, err := blob.OpenS3(ctx, conn, blob.S3Options{Bucket: bucket})
+	if err != nil {
+		return err
+	}
+	o.Path, o.Store, o.Prefix = "", store, key
+	return nil
+}
+
+// sinks makes all sinks, over the store of the lake.
+func (b *builder) sinks(store blob.Store) []load.Sink {
+	sinks := make([]load.Sink, len(b.config.Sinks))
+	for i, s := range b.config.Sinks {
+		sinks[i] = sinkKinds()[s.Kind](lake.Options{
+			Name:     s.Name,
+			Store:    store,
+			Every:    s.Every,
+			MaxBytes: s.MaxBytes,
+			TempDir:  b.config.Limits.TempDir,
+			Writer:   "idtrail " + readVersions().Version,
+			Mapping:  transform.Version,
+			Now:      b.now,
+			Logger:   b.log.With("sink", s.Name),
+		})
+	}
+	return sinks
+}
+
+// store opens a place of the config.
+func (b *builder) store(ctx context.Context, s config.Store) (blob.Store, error) {
+	if !s.S3() {
+		return blob.OpenDir(s.URL)
+	}
+	bucket, prefix, err := blob.ParseS3URL(s.URL)
+	if err != nil {
+		return nil, err
+	}
+	return blob.OpenS3(ctx, blob.AWSOptions{Region: s.Region}, blob.S3Options{
+		Bucket: bucket, Prefix: prefix,
+		KMSKey: s.KMSKey, Tags: s.Tags, StorageClass: s.StorageClass,
+		LockMode: strings.ToUpper(s.Lock.Mode), LockDays: s.Lock.Days, Now: b.now,
+	})
+}
+
+// mapper is how the records of a source are mapped.
+func (b *builder) mapper(s config.Source) *transform.Mapper {
+	m := &transform.Mapper{}
+	for _, c := range b.config.Connections {
+		if c.Auth0 != nil {
+			m.SelfClients = append(m.SelfClients, c.Auth0.ClientID)
+		}
+	}
+	if a := s.Archive; a != nil {
+		m.PhoneRegion, m.Attributes, m.LinkAttribute = a.PhoneRegion, a.Attributes, a.LinkAttribute
+	}
+	return m
+}
+
+// pipelineSource is a source as the pipeline runs it.
+func (b *builder) pipelineSource(ctx context.Context, s config.Source) pipeline.Source {
+	p := pipeline.Source{
+		Name: s.Name,
+		Kind: s.Kind,
+		Open: func(ledger extract.Ledger) (extract.Source, error) {
+			return b.source(ctx, s, ledger)
+		},
+		Mapper: b.mapper(s),
+	}
+	if s.Auth0Logs != nil {
+		p.Since = s.Auth0Logs.Since.At(b.now())
+	}
+	return p
+}
+
+// pipelineSources are all sources of the config, in its order.
+func (b *builder) pipelineSources(ctx context.Context) []pipeline.Source {
+	sources := make([]pipeline.Source, len(b.config.Sources))
+	for i, s := range b.config.Sources {
+		sources[i] = b.pipelineSource(ctx, s)
+	}
+	return sources
+}
+
+// pipeline makes everything but the sources.
+func (b *builder) pipeline(ctx context.Context) (*pipeline.Pipeline, error) {
+	c := b.config
+	store, err := b.store(ctx, c.Lake)
+	if err != nil {
+		return nil, fmt.Errorf("open lake: %w", err)
+	}
+	raw, err := b.store(ctx, c.Raw)
+	if err != nil {
+		return nil, fmt.Errorf("open raw: %w", err)
+	}
+	if err := os.MkdirAll(c.Limits.TempDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make directory for temporary files: %w", err)
+	}
+	return &pipeline.Pipeline{
+		StateDir: c.State,
+		Raw:      raw,
+		Lake:     store,
+		Sinks:    b.sinks(store),
+		Limits: pipeline.Limits{
+			SegmentBytes:   c.Limits.SegmentBytes,
+			SegmentRecords: int64(c.Limits.SegmentRecords),
+			SegmentAge:     c.Limits.SegmentAge,
+			SortBytes:      int(c.Limits.Memory),
+			FlushBytes:     c.Limits.FlushBytes,
+			Sources:        c.Limits.Sources,
+			Deliver:        c.Limits.Delivery,
+		},
+		TempDir: c.Limits.TempDir,
+		Log:     b.log,
+		Now:     b.now,
+	}, nil
+}
+
+// reconcileOptions are the options of one reconciliation.
+func (b *builder) reconcileOptions(r config.Reconcile) reconcile.Options {
+	o := reconcile.Options{
+		Scope:          reconcile.Scope{Left: reconcile.Filter(r.Scope.Left), Right: reconcile.Filter(r.Scope.Right)},
+		Providers:      r.Providers,
+		Auth0Providers: r.Auth0Providers,
+		Compare:        r.Compare,
+		TempDir:        b.config.Limits.TempDir,
+	}
+	for _, pair := range r.GroupMap {
+		o.GroupMap = append(o.GroupMap, reconcile.GroupPair(pair))
+	}
+	for _, pair := range r.Attributes {
+		o.Attributes = append(o.Attributes, reconcile.AttributePair(pair))
+	}
+	return o
+}
+
+// maxS3Config bounds a config read from S3.
+const maxS3Config = 1 << 20
+
+// readS3 reads a config file from S3.
+func readS3(ctx context.Context, url string) (text []byte, err error) {
+	folder, key, ok := cutLast(url)
+	if !ok {
+		return nil, usage("write s3://bucket/path/idtrail.yaml", "%s names no object", url)
+	}
+	bucket, prefix, err := blob.ParseS3URL(folder)
+	if err != nil {
+		return nil, err
+	}
+	store, err := blob.OpenS3(ctx, blob.AWSOptions{}, blob.S3Options{Bucket: bucket, Prefix: prefix})
+	if err != nil {
+		return nil, err
+	}
+	body, _, err := store.Get(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	return io.ReadAll(io.LimitReader(body, maxS3Config))
+}
+
+// cutLast cuts s3://bucket/path/key before its last element.
+func cutLast(url string) (folder, key string, ok bool) {
+	i := strings.LastIndexByte(url, '/')
+	if i <= len("s3://") || i == len(url)-1 {
+		return "", "", false
+	}
+	return url[:i], url[i+1:], true
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/idtrail/idtrail/extract"
+	"github.com/idtrail/idtrail/internal/config"
+	"github.com/idtrail/idtrail/reconcile"
+	"github.com/idtrail/idtrail/schema"
+)
+
+// The config package imports none of ours, so its words are held against those
+// of the packages that use them here.
+func TestWordsOfTheConfig(t *testing.T) {
+	check := func(what string, got, want []string) {
+		t.Helper()
+		slices.Sort(got)
+		slices.Sort(want)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", what, diff)
+		}
+	}
+	check("fields to compare", config.CompareFields(), reconcile.CompareFields())
+	check("statuses", config.Statuses(), []string{
+		schema.UserActive, schema.UserPending, schema.UserResetRequired, schema.UserDisabled, schema.UserUnknown,
+	})
+	check("source kinds", slices.Collect(maps.Keys(sourceKinds())), []string{config.KindAuth0Logs, config.KindArchive})
+	check("sink kinds", slices.Collect(maps.Keys(sinkKinds())), []string{config.KindParquet, config.KindJSON})
+}
+
+// TestExampleBuilds makes every source, store and option of the example file.
+func TestExampleBuilds(t *testing.T) {
+	for _, name := range []string{"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"} {
+		t.Setenv(name, t.TempDir()+"/none")
+	}
+	text, err := os.ReadFile("../../idtrail.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Keys of RSA are long: the connection that has one is not used.
+	env := func(string) (string, bool) { return "value", true }
+	c, err := config.Parse(text, "example", config.Options{Dir: t.TempDir(), Env: env})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &builder{config: c, log: slog.New(slog.DiscardHandler), now: time.Now}
+	for _, s := range c.Sources {
+		source, err := b.source(t.Context(), s, nil)
+		if err != nil {
+			t.Errorf("source %s: %v", s.Name, err)
+			continue
+		}
+		if source.Name() != s.Name {
+			t.Errorf("got source %s, want %s", source.Name(), s.Name)
+		}
+		if id, ok := source.(extract.Identified); s.Name == "trail" && (!ok || !strings.Contains(id.Identity(), "s3://example-trail/AWSLogs/123456789012/CloudTrail/")) {
+			t.Errorf("got identity %v, want the prefix in S3", id.Identity())
+		}
+	}
+	p, err := b.pipeline(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Sinks) != 2 || p.Lake.URL() != "s3://example-idtrail/lake" || p.Raw.URL() != "s3://example-idtrail-evidence/raw" {
+		t.Errorf("got %d sinks, lake %s, raw %s", len(p.Sinks), p.Lake.URL(), p.Raw.URL())
+	}
+	o := b.reconcileOptions(c.Reconcile[0])
+	if err := o.Check(); err != nil {
+		t.Error(err)
+	}
+	if got := o.Scope.Left.EmailDomains; !slices.Equal(got, []string{"example.com"}) {
+		t.Errorf("scope: got e-mail domains %v", got)
+	}
+}
+
+func TestMapperOfASource(t *testing.T) {
+	c := &config.Config{Connections: map[string]config.Connection{
+		"a": {Auth0: &config.Auth0{ClientID: "self"}}, "b": {AWS: &config.AWS{}},
+	}}
+	b := &builder{config: c, now: func() time.Time { return time.Unix(1_000_000, 0) }}
+	m := b.mapper(config.Source{Archive: &config.Archive{PhoneRegion: "DE", LinkAttribute: "x"}})
+	if !slices.Equal(m.SelfClients, []string{"self"}) || m.PhoneRegion != "DE" || m.LinkAttribute != "x" {
+		t.Errorf("got %+v", m)
+	}
+	s := b.pipelineSource(t.Context(), config.Source{
+		Name: "n", Kind: config.KindAuth0Logs, Auth0Logs: &config.Auth0Logs{Since: config.Since{Span: time.Hour}},
+	})
+	if want := time.Unix(1_000_000-3600, 0); !s.Since.Equal(want) {
+		t.Errorf("since: got %v, want %v", s.Since, want)
+	}
+}
+
+func TestCutLast(t *testing.T) {
+	for url, want := range map[string]string{
+		"s3://b/c.yaml": "s3://b|c.yaml", "s3://b/x/c.yaml": "s3://b/x|c.yaml", "s3://b": "", "s3://b/": "", "s3://": "",
+	} {
+		folder, key, ok := cutLast(url)
+		if got := folder + "|" + key; ok != (want != "") || ok && got != want {
+			t.Errorf("%s: got %s, %v; want %s", url, got, ok, want)
+		}
+	}
+}

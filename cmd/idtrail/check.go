@@ -1,0 +1,325 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/idtrail/idtrail/extract"
+	"github.com/idtrail/idtrail/internal/blob"
+	"github.com/idtrail/idtrail/internal/config"
+	"github.com/idtrail/idtrail/load"
+)
+
+// checkTimeout bounds the check of one part.
+const checkTimeout = 2 * time.Minute
+
+// How a check ended.
+const (
+	checkOK      = "ok"
+	checkWarning = "warning" // runs, but look at it
+	checkFailed  = "failed"
+)
+
+// checked is one line of a check.
+type checked struct {
+	// Part is config, state, temp, raw, lake, source or sink; Name which one.
+	Part  string `json:"part"`
+	Name  string `json:"name,omitempty"`
+	State string `json:"state"`
+	What  string `json:"what"`
+	Hint  string `json:"hint,omitempty"`
+}
+
+// checkResult is what check --json prints.
+type checkResult struct {
+	OK     bool      `json:"ok"`
+	Config string    `json:"config"`
+	Checks []checked `json:"checks"`
+}
+
+// checker collects the lines of one check.
+type checker struct {
+	a     *app
+	b     *builder
+	write bool
+	lines []checked
+}
+
+func (a *app) checkCommand() *cobra.Command {
+	var write bool
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Try everything the config names",
+		Long: `Check reads the config and tries what it names: the places to write to, and the
+credentials, rights and reach of every source and sink, with a few cheap calls.
+It writes nothing unless told to.
+
+It exits with 1 if something cannot work, and with 2 if the config is wrong.`,
+		Example: `  idtrail check
+  idtrail check --write        also write and remove a small object in each place
+  idtrail check --json -c /etc/idtrail/idtrail.yaml`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.check(cmd.Context(), write) },
+	}
+	cmd.Flags().BoolVar(&write, "write", false, "also write, read and remove a small object of our own in each place")
+	return cmd
+}
+
+func (a *app) check(ctx context.Context, write bool) error {
+	c, err := a.config(ctx, withSecrets)
+	if err != nil {
+		return err
+	}
+	k := &checker{a: a, b: a.builder(c), write: write}
+	k.all(ctx, c)
+	a.term.clear()
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+	failed := 0
+	for _, line := range k.lines {
+		if line.State == checkFailed {
+			failed++
+		}
+	}
+	if a.json {
+		err = a.printJSON(checkResult{OK: failed == 0, Config: c.File, Checks: k.lines})
+	} else {
+		err = k.print()
+	}
+	if err == nil && failed > 0 {
+		err = exitQuietly(exitFailed, fmt.Sprintf("%d checks failed", failed))
+	}
+	return err
+}
+
+func (k *checker) print() error {
+	rows := make([][]string, len(k.lines))
+	for i, l := range k.lines {
+		what := l.What
+		if l.Hint != "" {
+			what += ": " + l.Hint
+		}
+		rows[i] = []string{l.State, strings.TrimSpace(l.Part + " " + l.Name), what}
+	}
+	return k.a.printTable(rows)
+}
+
+func (k *checker) all(ctx context.Context, c *config.Config) {
+	k.add(checked{Part: "config", State: checkOK, What: c.File})
+	for _, w := range c.Warnings {
+		k.add(checked{Part: "config", State: checkWarning, What: fmt.Sprintf("line %d: %s: %s", w.Line, w.Key, w.Message), Hint: w.Hint})
+	}
+	k.directory("state", c.State)
+	k.directory("temp", c.Limits.TempDir)
+	k.store(ctx, "raw", c.Raw)
+	if lake := k.store(ctx, "lake", c.Lake); lake != nil {
+		for _, sink := range k.b.sinks(lake) {
+			k.sink(ctx, sink)
+		}
+	}
+	for _, s := range c.Sources {
+		k.source(ctx, s)
+	}
+}
+
+func (k *checker) add(line checked) {
+	k.lines = append(k.lines, line)
+}
+
+// failed adds a line for an error; its words say what to do.
+func (k *checker) failed(part, name string, err error) {
+	k.add(checked{Part: part, Name: name, State: checkFailed, What: err.Error()})
+}
+
+// directory checks one that the first run makes, if need be.
+func (k *checker) directory(part, dir string) {
+	what, err := tryDirectory(dir, k.write)
+	if err != nil {
+		k.failed(part, "", err)
+		return
+	}
+	k.add(checked{Part: part, State: checkOK, What: dir + " " + what})
+}
+
+func tryDirectory(dir string, write bool) (string, error) {
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, os.ErrNotExist) && !write:
+		return "does not exist yet; the first run makes it", parentExists(dir)
+	case errors.Is(err, syscall.ENOTDIR):
+		return "", parentExists(dir)
+	case err != nil && !errors.Is(err, os.ErrNotExist):
+		return "", fmt.Errorf("look at directory: %w", err)
+	case err == nil && !info.IsDir():
+		return "", fmt.Errorf("%s is a file; name a directory", dir)
+	case !write:
+		return "exists", nil
+	}
+	return "can be written", tryWrite(dir)
+}
+
+// parentExists looks for a directory that the missing ones can be made in.
+func parentExists(dir string) error {
+	for parent := filepath.Dir(dir); ; parent = filepath.Dir(parent) {
+		info, err := os.Stat(parent)
+		switch {
+		case err == nil && info.IsDir():
+			return nil
+		case err == nil:
+			return fmt.Errorf("%s cannot be made: %s is a file", dir, parent)
+		case !errors.Is(err, os.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) || parent == filepath.Dir(parent):
+			return fmt.Errorf("%s cannot be made: %w", dir, err)
+		}
+	}
+}
+
+func tryWrite(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make directory: %w", err)
+	}
+	f, err := os.CreateTemp(dir, ".check-")
+	if err != nil {
+		return fmt.Errorf("write into directory: %w", err)
+	}
+	_, err = f.WriteString("idtrail check\n")
+	if err := errors.Join(err, f.Sync(), f.Close(), os.Remove(f.Name())); err != nil {
+		return fmt.Errorf("write into directory: %w", err)
+	}
+	return nil
+}
+
+// store checks raw or the lake. It returns nil if there is nothing yet to look
+// into, or nothing that works.
+func (k *checker) store(ctx context.Context, part string, s config.Store) blob.Store {
+	if !s.S3() {
+		k.directory(part, s.URL)
+		if _, err := os.Stat(s.URL); err != nil {
+			return nil
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	k.a.term.progress("checking %s", part)
+	store, err := k.b.store(ctx, s)
+	if err == nil {
+		err = k.tryStore(ctx, store, s)
+	}
+	if err != nil {
+		k.failed(part, "", err)
+		return nil
+	}
+	if s.S3() {
+		k.add(checked{Part: part, State: checkOK, What: s.URL + " " + k.reached(s)})
+	}
+	return store
+}
+
+func (k *checker) reached(s config.Store) string {
+	switch {
+	case !k.write:
+		return "can be listed"
+	case s.Lock.Mode != "":
+		return "can be listed; not tried to write, what is locked stays"
+	default:
+		return "can be listed and written"
+	}
+}
+
+func (k *checker) tryStore(ctx context.Context, store blob.Store, s config.Store) error {
+	for _, err := range store.List(ctx, "", "") {
+		if err != nil {
+			return err
+		}
+		break
+	}
+	if !k.write || s.Lock.Mode != "" {
+		return nil
+	}
+	// No source's name begins with an underscore: nothing takes it for a segment.
+	key := "_check/" + rand.Text()
+	if _, err := store.PutNew(ctx, key, strings.NewReader("idtrail check\n")); err != nil {
+		return err
+	}
+	return store.Delete(ctx, key)
+}
+
+func (k *checker) sink(ctx context.Context, s load.Sink) {
+	c, ok := s.(load.Checker)
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	k.a.term.progress("checking sink %s", s.Name())
+	if err := c.Check(ctx, k.write); err != nil {
+		k.failed("sink", s.Name(), err)
+		return
+	}
+	what := "can be read"
+	if k.write {
+		what = "can be written"
+	}
+	k.add(checked{Part: "sink", Name: s.Name(), State: checkOK, What: what})
+}
+
+func (k *checker) source(ctx context.Context, s config.Source) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	k.a.term.progress("checking source %s", s.Name)
+	source, err := k.b.source(ctx, s, nil)
+	if err != nil {
+		k.failed("source", s.Name, err)
+		return
+	}
+	if c, ok := source.(extract.Checker); ok {
+		if findings, err := c.Check(ctx); !k.findings(s.Name, findings, err) {
+			return
+		}
+	}
+	k.forecast(s)
+}
+
+// findings adds what a source found, and says whether it can run.
+func (k *checker) findings(name string, findings []extract.Finding, err error) bool {
+	told := false
+	for i, f := range findings {
+		line := checked{Part: "source", Name: name, State: checkOK, What: f.What, Hint: f.Hint}
+		if !f.OK {
+			line.State = checkWarning
+		}
+		if !f.OK && err != nil && i == len(findings)-1 {
+			// The finding a check stops at is what its error tells of.
+			line.State, told = checkFailed, true
+		}
+		k.add(line)
+	}
+	if err != nil && !told {
+		k.failed("source", name, err)
+	}
+	return err == nil
+}
+
+// forecast says what a first run would read.
+func (k *checker) forecast(s config.Source) {
+	if s.Auth0Logs == nil {
+		return
+	}
+	what := "a first run begins at " + s.Auth0Logs.Since.At(k.a.Now()).UTC().Format(time.RFC3339)
+	if rate := s.Auth0Logs.Rate; rate > 0 {
+		what += fmt.Sprintf(" and reads at most %.0f records an hour", rate*recordsPerCall*time.Hour.Seconds())
+	}
+	k.add(checked{Part: "source", Name: s.Name, State: checkOK, What: what})
+}
+
+// recordsPerCall is the most that Auth0 gives of its log at once.
+const recordsPerCall = 100

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/idtrail/idtrail/internal/config"
+)
+
+// The exit codes. They are an API: cron jobs and ECS rules look at them.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitPartly      = 3
+	exitHeld        = 4
+	exitInterrupted = 130
+)
+
+const exitHelp = `Exit codes: 0 done, 1 failed, 2 wrong usage or config, 3 partly done (a gap was
+declared, or a source or sink failed), 4 every source is held by another run,
+130 interrupted.`
+
+// exitError is an error that knows its exit code.
+type exitError struct {
+	code int
+	err  error
+	// hint says what to do about it.
+	hint string
+	// quiet errors set the exit code and say nothing more: what they would say
+	// was said.
+	quiet bool
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+// usage is an error of how the program was called.
+func usage(hint, format string, args ...any) error {
+	return &exitError{code: exitUsage, err: fmt.Errorf(format, args...), hint: hint}
+}
+
+// withHint adds what to do to an error.
+func withHint(err error, hint string) error {
+	return &exitError{code: exitCode(err), err: err, hint: hint}
+}
+
+// exitQuietly ends with a code after everything was said.
+func exitQuietly(code int, why string) error {
+	return &exitError{code: code, err: errors.New(why), quiet: true}
+}
+
+// exitCode says with what an error ends the program.
+func exitCode(err error) int {
+	var coded *exitError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &coded):
+		return coded.code
+	case errors.As(err, new(*config.Error)), errors.Is(err, config.ErrNotFound):
+		return exitUsage
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
+	default:
+		return exitFailed
+	}
+}
+
+// failure is an error as --json shows it.
+type failure struct {
+	Error    string           `json:"error"`
+	Hint     string           `json:"hint,omitempty"`
+	Code     int              `json:"code"`
+	File     string           `json:"file,omitempty"`
+	Problems []config.Problem `json:"problems,omitempty"`
+}
+
+// report tells people, or with asJSON a program, why the program ends.
+func report(w io.Writer, err error, asJSON bool) {
+	var coded *exitError
+	quiet := errors.As(err, &coded) && coded.quiet
+	if err == nil || quiet && !asJSON {
+		return
+	}
+	f := failure{Error: err.Error(), Code: exitCode(err), Hint: hintOf(err)}
+	var file *config.Error
+	if errors.As(err, &file) {
+		f.File, f.Problems = file.File, file.Problems
+	}
+	if asJSON {
+		_ = json.NewEncoder(w).Encode(f) // there is nobody left to tell
+		return
+	}
+	fmt.Fprint(w, f.text(file))
+}
+
+func (f failure) text(file *config.Error) string {
+	if file != nil && len(file.Problems) > 1 {
+		return fmt.Sprintf("idtrail: the config has %d problems:\n%s\n", len(file.Problems), indent(f.Error))
+	}
+	if f.Hint == "" {
+		return "idtrail: " + f.Error + "\n"
+	}
+	return "idtrail: " + f.Error + "\n" + indent(f.Hint) + "\n"
+}
+
+func hintOf(err error) string {
+	var coded *exitError
+	switch {
+	case errors.As(err, &coded):
+		return coded.hint
+	case errors.Is(err, config.ErrNotFound):
+		return "write one with: idtrail init"
+	case errors.Is(err, context.Canceled):
+		return "run it again: it goes on where it stopped"
+	default:
+		return ""
+	}
+}
+
+func indent(text string) string {
+	return "  " + strings.ReplaceAll(text, "\n", "\n  ")
+}

@@ -1,0 +1,25 @@
+// Idtrail keeps a company's identity audit trail and user backup in a lake of
+// its own. See README.md.
+//
+// This package holds the verbs, one file each, and in build.go the one table
+// that names every source and sink. What a verb does lies in the packages it
+// calls: here are flags, words for people and exit codes.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// The first signal ends the run in good order; with the handler gone, a
+	// second one kills.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], system{
+		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Env: os.LookupEnv, Now: time.Now,
+	}))
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/idtrail/idtrail/internal/config"
+)
+
+// system is what the program takes from the machine.
+type system struct {
+	In       io.Reader
+	Out, Err io.Writer
+	Env      func(string) (string, bool)
+	Now      func() time.Time
+}
+
+// app is what the verbs share.
+type app struct {
+	system
+	// term is Err, shared by logs and the progress line.
+	term *console
+	log  *slog.Logger
+	// dir is the working directory.
+	dir string
+
+	// The global flags.
+	configPath string
+	json       bool
+	quiet      bool
+	logLevel   string
+	logFormat  string
+
+	// begun says that the command line was understood.
+	begun bool
+}
+
+// run is the whole program: it returns the exit code.
+func run(ctx context.Context, args []string, sys system) int {
+	a := &app{system: sys, term: newConsole(sys.Err, sys.Now)}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(sys.In)
+	root.SetOut(sys.Out)
+	root.SetErr(sys.Err)
+	err := root.ExecuteContext(ctx)
+	a.term.clear()
+	if err != nil && !a.begun && exitCode(err) == exitFailed {
+		err = usage("try: idtrail --help", "%w", err)
+	}
+	if err != nil && ctx.Err() != nil && exitCode(err) == exitFailed {
+		err = &exitError{code: exitInterrupted, err: err, hint: hintOf(ctx.Err())}
+	}
+	report(sys.Err, err, a.json || !a.begun && asksJSON(args))
+	return exitCode(err)
+}
+
+// asksJSON looks for --json where the flags could not be read.
+func asksJSON(args []string) bool {
+	if end := slices.Index(args, "--"); end >= 0 {
+		args = args[:end]
+	}
+	return slices.Contains(args, "--json") || slices.Contains(args, "--json=true")
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "idtrail",
+		Short: "Keeps the identity audit trail and the users in a lake of your own",
+		Long: `Idtrail pulls identity logs and users, keeps them as they were in segments that
+can be proven, writes them as one schema to a lake of Parquet and JSON, and
+compares the users of two systems.
+
+` + exitHelp,
+		Example: `  idtrail init                 write a config
+  idtrail check                try what it names
+  idtrail version              say what this is`,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		PersistentPreRunE: func(*cobra.Command, []string) error { return a.begin() },
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage("try: "+cmd.CommandPath()+" --help", "%w", err)
+	})
+	f := root.PersistentFlags()
+	f.StringVarP(&a.configPath, "config", "c", "", "config `file` or s3://bucket/key (default $IDTRAIL_CONFIG, $IDTRAIL_CONFIG_YAML, ./idtrail.yaml)")
+	f.BoolVar(&a.json, "json", false, "results and errors as JSON")
+	f.BoolVarP(&a.quiet, "quiet", "q", false, "no progress, and logs of warnings only")
+	f.StringVar(&a.logLevel, "log-level", "info", "debug, info, warn or error")
+	f.StringVar(&a.logFormat, "log-format", "auto", "text, json, or auto: text on a terminal")
+	root.AddCommand(
+		a.initCommand(),
+		a.checkCommand(),
+		a.versionCommand(),
+		a.completionCommand(),
+	)
+	return root
+}
+
+// begin is called once the command line is understood.
+func (a *app) begin() error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
+		return usage("write debug, info, warn or error", "--log-level %s is unknown", a.logLevel)
+	}
+	if a.quiet {
+		level = max(level, slog.LevelWarn)
+		a.term.silence()
+	}
+	handler, err := a.handler(level)
+	if err != nil {
+		return err
+	}
+	a.log = slog.New(handler)
+	a.begun = true
+	a.dir, err = os.Getwd()
+	if err != nil {
+		return fmt.Errorf("find the working directory: %w", err)
+	}
+	return nil
+}
+
+func (a *app) handler(level slog.Level) (slog.Handler, error) {
+	format := a.logFormat
+	if format == "auto" && a.term.terminal {
+		format = "text"
+	}
+	o := &slog.HandlerOptions{Level: level}
+	switch format {
+	case "text":
+		return slog.NewTextHandler(a.term, o), nil
+	case "json", "auto":
+		return slog.NewJSONHandler(a.term, o), nil
+	default:
+		return nil, usage("write auto, text or json", "--log-format %s is unknown", a.logFormat)
+	}
+}
+
+// config reads the config file. Verbs that only read the lake need no secrets,
+// and must not fail for want of them.
+func (a *app) config(ctx context.Context, secrets secretUse) (*config.Config, error) {
+	c, err := config.Load(ctx, config.Options{
+		Path: a.configPath, Dir: a.dir, Env: a.Env, ReadS3: readS3, SkipSecrets: secrets == noSecrets,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range c.Warnings {
+		a.log.Warn("config", "file", c.File, "line", w.Line, "key", w.Key, "problem", w.Message, "hint", w.Hint)
+	}
+	return c, nil
+}
+
+// secretUse says whether a verb needs what the secrets of the config hold.
+type secretUse bool
+
+const (
+	withSecrets secretUse = true
+	noSecrets   secretUse = false
+)
+
+// group is a verb that only has others below it.
+func group(use, short string, verbs ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short, Args: cobra.ArbitraryArgs}
+	names := make([]string, len(verbs))
+	for i, v := range verbs {
+		names[i] = v.Name()
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		known := "known: " + strings.Join(names, ", ")
+		if len(args) > 0 {
+			return usage(known, "%s %s is unknown", cmd.CommandPath(), args[0])
+		}
+		return usage(known, "%s alone does nothing", cmd.CommandPath())
+	}
+	cmd.AddCommand(verbs...)
+	return cmd
+}
+
+// errInterrupted is for verbs that stop in good order when told to.
+var errInterrupted = &exitError{
+	code: exitInterrupted, err: errors.New("interrupted"), hint: "run it again: it goes on where it stopped",
+}
