@@ -40,12 +40,16 @@ func (k Kind) Record(line []byte) []byte {
 			return []byte(d.Raw)
 		}
 	case KindCloudTrail:
-		if e := gjson.GetBytes(line, "CloudTrailEvent"); e.Type == gjson.String && gjson.Valid(e.Str) {
+		e := gjson.GetBytes(line, "CloudTrailEvent")
+		if e.Type == gjson.String && len(e.Str) <= maxTrailEvent && gjson.Valid(e.Str) {
 			return []byte(e.Str)
 		}
 	}
 	return line
 }
+
+// maxTrailEvent bounds the records read out of a text: AWS's have at most 256 KiB.
+const maxTrailEvent = 4 << 20
 
 // ID returns the vendor's own id of the record in line, "" where it has none.
 // Numbers are returned digit by digit as they stand: ids pass 2^53.

@@ -303,7 +303,7 @@ func first(v gjson.Result) string {
 	return ""
 }
 
-// afterLast is what follows the last sep in s: the name in an ARN.
-func afterLast(s, sep string) string {
-	return s[strings.LastIndex(s, sep)+1:]
+// lastPart is what follows the last slash: the name in an ARN.
+func lastPart(s string) string {
+	return s[strings.LastIndexByte(s, '/')+1:]
 }

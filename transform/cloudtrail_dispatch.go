@@ -247,7 +247,7 @@ func attachedPolicy(t *trail, r *rule, e *schema.Event) {
 	arn := t.request.text("policyArn", "permissionsBoundary")
 	policy := &schema.Policy{UID: arn, Name: t.request.text("policyName")}
 	if policy.Name == "" && arn != "" {
-		policy.Name = afterLast(arn, "/")
+		policy.Name = lastPart(arn)
 	}
 	if policy.Name == "" && strings.HasSuffix(t.name, "PermissionsBoundary") {
 		policy.Name = "Permissions boundary"

@@ -15,7 +15,7 @@ func (t *trail) actor() *schema.Actor {
 	user := &schema.UserObject{
 		UID:           plain(id.text("arn")),
 		UIDAlt:        plain(id.text("principalId")),
-		Name:          firstOf(plain(id.text("userName")), t.record.text("Username")),
+		Name:          firstOf(plain(id.text("userName")), plain(t.record.text("Username"))),
 		CredentialUID: id.text("accessKeyId", "credentialId"),
 		Account:       awsAccount(id.text("accountId")),
 	}
@@ -52,9 +52,9 @@ func callerName(u *schema.UserObject, kind, invokedBy string) {
 	case kind == "Root":
 		u.Name = "root"
 	case kind == "AWSService":
-		u.Name = firstOf(invokedBy, afterLast(u.UID, "/"))
+		u.Name = firstOf(invokedBy, lastPart(u.UID))
 	case strings.Contains(u.UID, "/"):
-		u.Name = afterLast(u.UID, "/")
+		u.Name = lastPart(u.UID)
 	default:
 		u.Name = "unknown"
 	}

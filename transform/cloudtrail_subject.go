@@ -172,7 +172,7 @@ func roleSubject(t *trail, e *schema.Event) {
 		UID:    firstOf(t.request.text("roleArn"), session, t.request.text("targetPrincipal")),
 		UIDAlt: assumed.text("assumedRoleId", "federatedUserId"),
 	}
-	u.Name = firstOf(t.request.text("name"), afterLast(u.UID, "/"))
+	u.Name = firstOf(t.request.text("name"), lastPart(u.UID))
 	u.Account = arnAccount(u.UID)
 	setUserType(u, 99, "Role")
 	if t.name == "GetFederationToken" {
@@ -260,7 +260,7 @@ func identityProviderSubject(t *trail, e *schema.Event) {
 		entity.UID = t.pool + "/" + entity.Name
 	}
 	if entity.Name == "" && entity.UID != "" {
-		entity.Name = afterLast(entity.UID, "/")
+		entity.Name = lastPart(entity.UID)
 	}
 	entity.TypeID, entity.Type = new(int32(99)), "Identity Provider"
 	e.Entity = entity
@@ -271,7 +271,7 @@ func iamPolicySubject(t *trail, e *schema.Event) {
 	arn := firstOf(t.request.text("policyArn"), made.text("arn"))
 	name := firstOf(t.request.text("policyName", "roleName"), made.text("policyName"))
 	if name == "" && arn != "" {
-		name = afterLast(arn, "/")
+		name = lastPart(arn)
 	}
 	policySubject(e, arn, firstOf(name, "Account password policy"))
 }
@@ -299,6 +299,9 @@ func identityPoolSubject(t *trail, e *schema.Event) {
 	)
 }
 
+// maxResources bounds the resources of an event; AWS lists few.
+const maxResources = 256
+
 // resources adds those AWS lists, and where nothing is named yet the first ARN,
 // id or name in the request.
 func (t *trail) resources(e *schema.Event, r rule) {
@@ -310,7 +313,7 @@ func (t *trail) resources(e *schema.Event, r rule) {
 		e.Resources = append(e.Resources, schema.ResourceDetails{
 			UID: o.text("ARN", "arn", "ARNPrefix"), Type: o.text("type"),
 		})
-		return true
+		return len(e.Resources) < maxResources
 	})
 	for _, have := range e.Resources {
 		if have.UID != "" || have.Name != "" {

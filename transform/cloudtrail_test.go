@@ -104,6 +104,15 @@ func TestCloudTrailManyTargets(t *testing.T) {
 	}
 }
 
+// TestCloudTrailManyResources: their number is bounded, the record is kept.
+func TestCloudTrailManyResources(t *testing.T) {
+	line := `{"eventID":"1","eventName":"GetThings","resources":[` + strings.TrimSuffix(strings.Repeat(`{"ARN":"arn:x"},`, 3000), ",") + `]}`
+	e := mapLine(t, schema.KindCloudTrail, []byte(line)).Events[0]
+	if n := len(e.Resources); n == 0 || n > 256 {
+		t.Errorf("%d resources, want some and at most 256", n)
+	}
+}
+
 // TestCloudTrailNoPanicDeep: nesting deeper than any stack is refused.
 func TestCloudTrailNoPanicDeep(t *testing.T) {
 	line := `{"eventID":"1","eventName":"x","requestParameters":` + strings.Repeat("[", 1<<20) + strings.Repeat("]", 1<<20) + `}`

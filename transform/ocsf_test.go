@@ -1,6 +1,7 @@
 package transform_test
 
 import (
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"os"
@@ -87,12 +88,11 @@ func awsLine(t *testing.T, row []string, kind, parameters string) []byte {
 // readTable reads a mapping table without its head.
 func readTable(t *testing.T, path string) [][]string {
 	t.Helper()
-	file, err := os.Open(path)
+	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
-	rows, err := csv.NewReader(file).ReadAll()
+	rows, err := csv.NewReader(bytes.NewReader(data)).ReadAll()
 	if err != nil {
 		t.Fatal(err)
 	}
