@@ -195,7 +195,7 @@ func (r *Result) warn() {
 		}
 		if s.sum.Unidentified > 0 {
 			r.Summary.Warnings = append(r.Summary.Warnings, fmt.Sprintf(
-				"%s: %d records have no id and were left out", s.Source, s.sum.Unidentified))
+				"%s: records without an id, left out: %d", s.Source, s.sum.Unidentified))
 		}
 	}
 }

@@ -84,7 +84,7 @@ func missingDetail(flags uint8, young bool) string {
 	case young:
 		return "created after the other snapshot began"
 	case flags&flagShared != 0:
-		return "a key it has is that of several accounts"
+		return "shares a key with an account it could not be linked to"
 	case flags&flagCandidate != 0:
 		return "an account there has the same e-mail address: see its candidates"
 	}

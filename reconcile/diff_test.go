@@ -395,7 +395,7 @@ func TestOddSnapshots(t *testing.T) {
 	}
 	want := []string{
 		"acme: the snapshot holds 9 accounts, 6 could be read: some may be reported as missing wrongly",
-		"acme: 1 records have no id and were left out",
+		"acme: records without an id, left out: 1",
 		"pool: the snapshot holds no account",
 	}
 	if diff := cmp.Diff(want, r.Summary.Warnings); diff != "" {

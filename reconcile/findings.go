@@ -88,10 +88,17 @@ func keyValue(field string, u *schema.User) string {
 	return ""
 }
 
+// identityList shows an account's identities, or that which stands for them.
 func identityList(u *schema.User) string {
 	var ids []string
 	for _, id := range u.Identities {
 		ids = append(ids, id.Provider+":"+id.UserID)
+	}
+	if len(ids) == 0 && isExternal(u) {
+		return u.UserName
+	}
+	if len(ids) == 0 {
+		return u.UserID
 	}
 	slices.Sort(ids)
 	return strings.Join(ids, ", ")

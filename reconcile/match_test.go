@@ -205,7 +205,11 @@ func socialCases() []matchCase {
 			left:  []schema.User{auth0("facebook|1"), auth0("facebook|2", identity("facebook", "2"), identity("facebook", "1"))},
 			right: []schema.User{cognito("s1", external("Facebook_1")), cognito("s2", external("facebook_2"))},
 			links: []string{"facebook|2=s2 K3-nocase"},
-			rows:  []string{"missing_left ;  ; s1 ;  ;  ;  ; ", "missing_right ; facebook|1 ;  ;  ;  ;  ; "},
+			rows: []string{
+				"missing_left ;  ; s1 ;  ;  ;  ; ", "missing_right ; facebook|1 ;  ;  ;  ;  ; ",
+				"duplicate ; facebook|1 ;  ; K3 ; identities ; facebook|1 ; ",
+				"duplicate ; facebook|2 ;  ; K3 ; identities ; facebook:1, facebook:2 ; ",
+			},
 		},
 		{
 			name:  "the same id at different providers is not the same",

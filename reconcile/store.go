@@ -23,7 +23,7 @@ const (
 	// flagLostK1 and flagLostK2: its claim names no account of the other side.
 	flagLostK1
 	flagLostK2
-	// flagShared: a key it has is that of several accounts.
+	// flagShared: it shares a key with an account it could not be linked to.
 	flagShared
 	// flagCandidate: an account of the other side has its e-mail address.
 	flagCandidate

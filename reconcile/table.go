@@ -144,9 +144,14 @@ func (t *table) layout() {
 }
 
 // measure returns the width of each column, a gap included; 0 for one that is
-// empty throughout.
+// empty throughout and need not be seen.
 func (t *table) measure() []int {
 	widths := make([]int, len(t.columns))
+	for i, c := range t.columns {
+		if c.always {
+			widths[i] = len(c.title) + 2
+		}
+	}
 	for _, row := range t.held {
 		for i, v := range row {
 			if v != "" {

@@ -109,26 +109,28 @@ func thousands(n int64) string {
 type column struct {
 	title string
 	value func(d *Drift) string
+	// always says that the column is shown even when nothing stands in it.
+	always bool
 }
 
 // columnsFor are the columns that say something about a type.
 func columnsFor(t Type) []column {
-	severity := column{"Severity", func(d *Drift) string { return string(d.Severity) }}
-	confidence := column{"Confidence", func(d *Drift) string { return string(d.Confidence) }}
-	left := column{"Left account", func(d *Drift) string { return account(d.LeftName, d.LeftID) }}
-	right := column{"Right account", func(d *Drift) string { return account(d.RightName, d.RightID) }}
-	rule := column{"Rule", func(d *Drift) string { return string(d.Rule) }}
-	field := column{"Field", func(d *Drift) string { return d.Field }}
-	leftValue := column{"Left value", func(d *Drift) string { return d.LeftValue }}
-	rightValue := column{"Right value", func(d *Drift) string { return d.RightValue }}
-	detail := column{"Detail", func(d *Drift) string { return d.Detail }}
+	severity := column{title: "Severity", value: func(d *Drift) string { return string(d.Severity) }}
+	confidence := column{title: "Confidence", value: func(d *Drift) string { return string(d.Confidence) }}
+	left := column{title: "Left account", value: func(d *Drift) string { return account(d.LeftName, d.LeftID) }}
+	right := column{title: "Right account", value: func(d *Drift) string { return account(d.RightName, d.RightID) }}
+	rule := column{title: "Rule", value: func(d *Drift) string { return string(d.Rule) }}
+	field := column{title: "Field", value: func(d *Drift) string { return d.Field }}
+	leftValue := column{title: "Left value", value: func(d *Drift) string { return d.LeftValue }, always: true}
+	rightValue := column{title: "Right value", value: func(d *Drift) string { return d.RightValue }, always: true}
+	detail := column{title: "Detail", value: func(d *Drift) string { return d.Detail }}
 	switch t {
 	case MissingLeft:
 		return []column{severity, right, confidence, detail}
 	case MissingRight:
 		return []column{severity, left, confidence, detail}
 	case Duplicate:
-		value := column{"Value", func(d *Drift) string { return d.LeftValue + d.RightValue }}
+		value := column{title: "Value", value: func(d *Drift) string { return d.LeftValue + d.RightValue }}
 		return []column{severity, left, right, rule, value, detail}
 	case LinkConflict:
 		return []column{severity, left, right, rule, detail}
