@@ -193,3 +193,28 @@ func benchmarkKind(b *testing.B, kind schema.Kind) {
 		b.SetBytes(int64(len(line)))
 	}
 }
+
+// TestAWSNoSecretLands: what is planted in the golden records is in no landed
+// line and in nothing that comes of it. AWS hides most of its secrets, not all.
+func TestAWSNoSecretLands(t *testing.T) {
+	const planted = "planted-"
+	found := 0
+	for _, kind := range []schema.Kind{schema.KindCloudTrail, schema.KindCognitoUser} {
+		for _, record := range goldenLines(t, kind) {
+			if !bytes.Contains(record, []byte(planted)) {
+				continue
+			}
+			found++
+			line, kind := asLine(t, kind, record)
+			if scrubbed := transform.Scrub(kind, line); bytes.Contains(scrubbed, []byte(planted)) {
+				t.Errorf("landed: %s", scrubbed)
+			}
+			if out := encode(t, mapRecord(t, kind, record)); bytes.Contains(out, []byte(planted)) {
+				t.Errorf("mapped: %s", out)
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no golden record has a planted secret")
+	}
+}
