@@ -275,7 +275,7 @@ func readS3(ctx context.Context, url string) (text []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer body.Close()
+	defer func() { _ = body.Close() }() // it was only read
 	return io.ReadAll(io.LimitReader(body, maxS3Config))
 }
 

@@ -98,7 +98,7 @@ func (a *app) initialise(ctx context.Context, w *answers, given func(flag string
 // ask asks for what no flag said. Off a terminal there is nobody to ask.
 func (a *app) ask(ctx context.Context, w *answers, given func(flag string) bool) error {
 	f, ok := a.In.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) { //nolint:gosec // a file descriptor is small
+	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return nil
 	}
 	lines := bufio.NewReader(a.In)

@@ -38,7 +38,7 @@ type console struct {
 func newConsole(w io.Writer, now func() time.Time) *console {
 	c := &console{w: w, now: now}
 	if f, ok := w.(*os.File); ok {
-		c.fd = int(f.Fd()) //nolint:gosec // a file descriptor is small
+		c.fd = int(f.Fd())
 		c.terminal = term.IsTerminal(c.fd)
 	}
 	return c

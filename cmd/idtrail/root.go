@@ -47,7 +47,7 @@ type app struct {
 // run is the whole program: it returns the exit code.
 func run(ctx context.Context, args []string, sys system) int {
 	a := &app{system: sys, term: newConsole(sys.Err, sys.Now)}
-	root := a.root()
+	root := a.root() //nolint:contextcheck // the verbs take the context of their command
 	root.SetArgs(args)
 	root.SetIn(sys.In)
 	root.SetOut(sys.Out)

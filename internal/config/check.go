@@ -202,6 +202,13 @@ func (d *decoder) checkAuth0(path string, a *Auth0) {
 	if a.ClientID == "" {
 		d.fail(path+".client_id", "is missing; name the machine-to-machine application that may read the tenant")
 	}
+	d.checkSecret(path)
+	if u, err := url.Parse(a.Audience); a.Audience != "" && (err != nil || u.Scheme == "" || u.Host == "") {
+		d.fail(path+".audience", "is no URL; write https://TENANT.eu.auth0.com/api/v2/")
+	}
+}
+
+func (d *decoder) checkSecret(path string) {
 	switch secret, key := d.has(path+".client_secret"), d.has(path+".private_key"); {
 	case !secret && !key:
 		d.fail(path+".client_secret", `is missing; write "${env:NAME}", or a private_key`)
@@ -209,9 +216,6 @@ func (d *decoder) checkAuth0(path string, a *Auth0) {
 		d.fail(path+".private_key", "stands beside client_secret; keep one of the two")
 	case !key && d.has(path+".private_key_alg"):
 		d.fail(path+".private_key_alg", "goes with a private_key, and there is none")
-	}
-	if u, err := url.Parse(a.Audience); a.Audience != "" && (err != nil || u.Scheme == "" || u.Host == "") {
-		d.fail(path+".audience", "is no URL; write https://TENANT.eu.auth0.com/api/v2/")
 	}
 }
 

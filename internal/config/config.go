@@ -40,8 +40,8 @@ const (
 	SnapshotAll = "all"
 )
 
-// AllEventSources, as the only element of [Archive.EventSources], keeps every
-// event of CloudTrail.
+// AllEventSources keeps every event of CloudTrail: the only element of
+// [Archive.EventSources].
 const AllEventSources = "all"
 
 // DefaultJob is the name of the job there is when the file names none.

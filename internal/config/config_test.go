@@ -156,7 +156,7 @@ func TestProblems(t *testing.T) {
 		{"unknown key", "lake: lake", "lakes: lake", `2:1: lakes: unknown key "lakes"; did you mean lake?`},
 		{"far key", "", "zzzzzz: 1\n", `10:1: zzzzzz: unknown key "zzzzzz"; known: connections, jobs, lake, limits, raw, reconcile, sinks, sources, state`},
 		{"null under an unknown key", "", "limitz:\n", `10:1: limitz: unknown key "limitz"; did you mean limits?`},
-		{"nested key", "connection: acme}", "conection: acme}", `7:36: sources[0].conection: unknown key "conection"; did you mean connection?`},
+		{"nested key", "connection: acme}", "conectoin: acme}", `7:36: sources[0].conectoin: unknown key "conectoin"; did you mean connection?`},
 		{"duplicate key", "lake: lake", "state: x", `2:1: is not valid YAML: mapping key "state" already defined at [1:1]; keep one of the two`},
 		{"text for a list", "", "sinks: parquet\n", "10:8: sinks: must be a list, but is text"},
 		{"number for text", "client_id: id", "client_id: 12", "4:47: connections.acme.client_id: must be text (in quotes), but is a number"},
@@ -290,10 +290,10 @@ func TestProblems(t *testing.T) {
 
 // TestAllProblemsAtOnce: nobody wants to mend a file line by line.
 func TestAllProblemsAtOnce(t *testing.T) {
-	_, err := parse(t, "state: s3://b/x\nlake: 5\nsources:\n  - {name: a, kind: auth0_logs, conection: b}\n  - {name: A, kind: nix, foo: bar}\n")
+	_, err := parse(t, "state: s3://b/x\nlake: 5\nsources:\n  - {name: a, kind: auth0_logs, conectoin: b}\n  - {name: A, kind: nix, foo: bar}\n")
 	want := []string{
 		"t.yaml:1:8: state: state in S3", "t.yaml:2:7: lake: must be text",
-		"t.yaml:4:33: sources[0].conection: unknown key", "t.yaml:5:12: sources[1].name:", "t.yaml:5:21: sources[1].kind:",
+		"t.yaml:4:33: sources[0].conectoin: unknown key", "t.yaml:5:12: sources[1].name:", "t.yaml:5:21: sources[1].kind:",
 	}
 	if err == nil {
 		t.Fatal("got no error")
@@ -358,7 +358,7 @@ func TestWarnings(t *testing.T) {
 
 func TestLoadLooksInOrder(t *testing.T) {
 	dir := t.TempDir()
-	write := func(path, state string) string {
+	write := func(path, state string) {
 		t.Helper()
 		path = filepath.Join(dir, path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -367,7 +367,6 @@ func TestLoadLooksInOrder(t *testing.T) {
 		if err := os.WriteFile(path, []byte(strings.Replace(base, "state: state", "state: "+state, 1)), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		return path
 	}
 	write("flag/f.yaml", "flag")
 	write("env/e.yaml", "env")
@@ -470,7 +469,7 @@ func TestExampleIsComplete(t *testing.T) {
 }
 
 func walk(typ reflect.Type, node any, visit func(key string, ok bool)) {
-	switch typ.Kind() {
+	switch typ.Kind() { //nolint:exhaustive // the others are leaves
 	case reflect.Pointer:
 		walk(typ.Elem(), node, visit)
 	case reflect.Slice, reflect.Map:

@@ -96,7 +96,7 @@ func loadFile(path string, o Options) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read config: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	text, err := readBounded(f, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("read config %s: %w", path, err)

@@ -95,7 +95,7 @@ func (r resolver) file(path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the file of a reference: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	text, err := readBounded(f, maxReferenced)
 	if err != nil {
 		return "", fmt.Errorf("read the file of a reference: %s: %w", path, err)
