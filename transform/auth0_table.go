@@ -117,10 +117,14 @@ func auth0CodeOf(code string) auth0Code {
 	if c, known := auth0Codes()[code]; known {
 		return c
 	}
-	return auth0Code{
+	unknown := auth0Code{
 		class: schema.ClassAPIActivity, activity: schema.ActivityOther, severity: 1,
 		activityName: strings.TrimSpace("Auth0 " + clip(code, 128)), status: auth0Guess(code), user: "subject",
 	}
+	if unknown.status == schema.StatusFailure {
+		unknown.severity = 2
+	}
+	return unknown
 }
 
 // auth0Guess judges by how Auth0 names its codes.
@@ -170,7 +174,7 @@ var protocolNames = map[int32]string{4: "OpenID", 5: "SAML", 6: "OAUTH 2.0"}
 
 var logonNames = map[int32]string{1: "System", 2: "Interactive", 3: "Network"}
 
-// find returns the first route of a method and path, and what its pattern
+// auth0RouteOf returns the first route of a method and path, and what its pattern
 // captured, decoded.
 func auth0RouteOf(method, path string) (route *auth0Route, captured []string) {
 	routes := auth0Routes()
