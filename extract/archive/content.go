@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bufio"
+	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -10,7 +11,6 @@ import (
 	"hash"
 	"io"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -74,6 +74,8 @@ func isZstd(magic []byte) bool {
 	return len(magic) == 4 && (string(magic) == "\x28\xb5\x2f\xfd" || magic[0]&0xf0 == 0x50 && string(magic[1:]) == "\x2a\x4d\x18")
 }
 
+// gunzip uses the standard library's reader: of a file that is cut off, it gives
+// every byte that can be told, where faster ones look ahead and lose some.
 func (c *content) gunzip(r io.Reader) {
 	z, err := gzip.NewReader(r)
 	if err != nil {

@@ -187,7 +187,7 @@ func FuzzSplit(f *testing.F) {
 		f.Add([]byte(seed), uint8(9))
 	}
 	f.Fuzz(func(t *testing.T, in []byte, limit uint8) {
-		s, err := archive.SplitAll(bytes.NewReader(in), int(limit), int(limit)/2)
+		s, err := archive.SplitAll(bytes.NewReader(in), int(limit), int(limit)/2+1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -211,7 +211,7 @@ func FuzzSplit(f *testing.F) {
 		if got, want := squeeze(s.Order), squeeze(in); !bytes.Equal(got, want) {
 			t.Errorf("cut out %q of %q", got, want)
 		}
-		again, err := archive.SplitAll(iotest.HalfReader(bytes.NewReader(in)), int(limit), int(limit)/2)
+		again, err := archive.SplitAll(iotest.HalfReader(bytes.NewReader(in)), int(limit), int(limit)/2+1)
 		if err != nil || len(again.Pieces) != len(s.Pieces) {
 			t.Errorf("in other chunks: %d pieces, %v; want %d", len(again.Pieces), err, len(s.Pieces))
 		}
