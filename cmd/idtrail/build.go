@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -272,6 +273,9 @@ func readS3(ctx context.Context, url string) (text []byte, err error) {
 		return nil, err
 	}
 	body, _, err := store.Get(ctx, key)
+	if errors.Is(err, blob.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %w", config.ErrNotFound, err)
+	}
 	if err != nil {
 		return nil, err
 	}

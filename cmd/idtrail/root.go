@@ -83,6 +83,8 @@ compares the users of two systems.
 ` + exitHelp,
 		Example: `  idtrail init                 write a config
   idtrail check                try what it names
+  idtrail run                  extract, land, deliver, reconcile
+  idtrail status               where everything stands
   idtrail version              say what this is`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
@@ -101,6 +103,10 @@ compares the users of two systems.
 	root.AddCommand(
 		a.initCommand(),
 		a.checkCommand(),
+		a.runCommand(),
+		a.statusCommand(),
+		a.findCommand(),
+		a.reconcileCommand(),
 		a.versionCommand(),
 		a.completionCommand(),
 	)
@@ -152,6 +158,9 @@ func (a *app) config(ctx context.Context, secrets secretUse) (*config.Config, er
 	c, err := config.Load(ctx, config.Options{
 		Path: a.configPath, Dir: a.dir, Env: a.Env, ReadS3: readS3, SkipSecrets: secrets == noSecrets,
 	})
+	if err != nil && exitCode(err) == exitFailed {
+		err = &exitError{code: exitUsage, err: err}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,278 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/idtrail/idtrail/internal/config"
+	"github.com/idtrail/idtrail/internal/pipeline"
+)
+
+// runResult is what run --json prints.
+type runResult struct {
+	pipeline.Report
+	Reconciled []pipeline.ReconcileReport `json:"reconciled,omitempty"`
+}
+
+func (a *app) runCommand() *cobra.Command {
+	var strict bool
+	cmd := &cobra.Command{
+		Use:   "run [job]...",
+		Short: "Extract, land, deliver and reconcile, once",
+		Long: `Run reads every source of the jobs named, or of all jobs, from where the last run
+stopped; lands what it reads; gives every sink what is due; and reconciles users
+where a job says so. What fails of one source or sink stops no other.
+
+It may be killed at any time: the next run goes on where it was.
+
+` + exitHelp,
+		Example: `  idtrail run
+  idtrail run nightly --strict
+  idtrail run --json -c s3://acme-config/idtrail.yaml`,
+		RunE: func(cmd *cobra.Command, jobs []string) error { return a.run(cmd.Context(), jobs, strict) },
+	}
+	cmd.Flags().BoolVar(&strict, "strict", false, "exit with 3 if a record could not be mapped")
+	return cmd
+}
+
+func (a *app) run(ctx context.Context, names []string, strict bool) error {
+	c, err := a.config(ctx, withSecrets)
+	if err != nil {
+		return err
+	}
+	job, err := jobOf(c, names)
+	if err != nil {
+		return err
+	}
+	job.Strict = job.Strict || strict
+	res, err := a.runJob(ctx, a.builder(c), job)
+	if err != nil {
+		return err
+	}
+	return a.conclude(ctx, res, job.Strict)
+}
+
+// jobOf joins the jobs named, or all of them, to one.
+func jobOf(c *config.Config, names []string) (config.Job, error) {
+	all := config.Job{}
+	if len(names) == 0 {
+		for _, j := range c.Jobs {
+			names = append(names, j.Name)
+		}
+	}
+	for _, name := range names {
+		j, ok := c.Job(name)
+		if !ok {
+			return all, usage("name jobs of "+c.File, "there is no job %s", name)
+		}
+		for _, s := range j.Sources {
+			if !slices.Contains(all.Sources, s) {
+				all.Sources = append(all.Sources, s)
+			}
+		}
+		all.Reconcile = all.Reconcile || j.Reconcile
+		all.Strict = all.Strict || j.Strict
+	}
+	return all, nil
+}
+
+// runJob runs a job through, and shows how it gets on.
+func (a *app) runJob(ctx context.Context, b *builder, job config.Job) (runResult, error) {
+	p, err := b.pipeline(ctx)
+	if err != nil {
+		return runResult{}, err
+	}
+	show := &runProgress{term: a.term, stages: map[string]pipeline.Progress{}}
+	p.Progress = show.update
+	var sources []pipeline.Source
+	for _, s := range b.config.Sources {
+		if slices.Contains(job.Sources, s.Name) {
+			sources = append(sources, b.pipelineSource(ctx, s))
+		}
+	}
+	a.log.Info("run begins", "sources", len(sources), "config", b.config.File)
+	res := runResult{Report: p.Run(ctx, sources)}
+	if job.Reconcile && ctx.Err() == nil {
+		res.Reconciled = p.Reconcile(ctx, b.pairs(ctx))
+	}
+	res.Ended = a.Now().UTC()
+	a.term.clear()
+	a.logFailures(res)
+	a.log.Info("run ends", "sources", len(sources), "took", res.Ended.Sub(res.Started).Round(time.Millisecond).String())
+	return res, nil
+}
+
+// pairs are the comparisons of the config.
+func (b *builder) pairs(ctx context.Context) []pipeline.Reconcile {
+	pairs := make([]pipeline.Reconcile, len(b.config.Reconcile))
+	for i, r := range b.config.Reconcile {
+		left, _ := b.config.Source(r.Left) // both are there: the config was checked
+		right, _ := b.config.Source(r.Right)
+		pairs[i] = pipeline.Reconcile{
+			Left: b.pipelineSource(ctx, left), Right: b.pipelineSource(ctx, right), Options: b.reconcileOptions(r),
+		}
+	}
+	return pairs
+}
+
+// logFailures logs each failure, once.
+func (a *app) logFailures(res runResult) {
+	for _, s := range res.Sources {
+		if s.Err != nil {
+			a.log.Error("source failed", "source", s.Source, "error", s.Error)
+		}
+		if s.Held {
+			a.log.Warn("source is held by another run", "source", s.Source)
+		}
+		if s.Gaps > 0 {
+			a.log.Warn("records were lost before they could be read; see idtrail status", "source", s.Source, "gaps", s.Gaps)
+		}
+		for _, k := range s.Sinks {
+			if k.Err != nil {
+				a.log.Error("sink failed", "source", s.Source, "sink", k.Sink, "error", k.Error)
+			}
+		}
+	}
+	for _, r := range res.Reconciled {
+		if r.Err != nil {
+			a.log.Error("reconcile failed", "left", r.Left, "right", r.Right, "error", r.Error)
+		}
+		if r.Waiting != "" {
+			a.log.Warn("nothing to reconcile yet", "left", r.Left, "right", r.Right, "reason", r.Waiting)
+		}
+	}
+}
+
+// conclude prints what was done and says how it ended.
+func (a *app) conclude(ctx context.Context, res runResult, strict bool) error {
+	var err error
+	if a.json {
+		err = a.printJSON(res)
+	} else {
+		err = a.printRun(res)
+	}
+	switch {
+	case err != nil:
+		return err
+	case ctx.Err() != nil:
+		return errInterrupted
+	default:
+		return verdict(res, strict)
+	}
+}
+
+// verdict turns a run's reports into the exit code.
+func verdict(res runResult, strict bool) error {
+	var failed, held, partly, rejected int
+	for _, s := range res.Sources {
+		switch {
+		case s.Held:
+			held++
+		case s.Err != nil:
+			failed++
+		case s.Failed() || s.Gaps > 0:
+			partly++
+		}
+		for _, k := range s.Sinks {
+			rejected += int(k.Rejected)
+		}
+	}
+	for _, r := range res.Reconciled {
+		if r.Err != nil {
+			partly++
+		}
+	}
+	switch n := len(res.Sources); {
+	case held == n && n > 0:
+		return exitQuietly(exitHeld, "every source is held by another run")
+	case failed == n && n > 0:
+		return exitQuietly(exitFailed, "every source failed")
+	case failed+partly > 0:
+		return exitQuietly(exitPartly, "partly done")
+	case strict && rejected > 0:
+		return exitQuietly(exitPartly, fmt.Sprintf("%d records could not be mapped", rejected))
+	default:
+		return nil
+	}
+}
+
+func (a *app) printRun(res runResult) error {
+	rows := [][]string{{"SOURCE", "READ", "LANDED", "REPEATED", "FILTERED", "GAPS", "SINK", "RECORDS", "REJECTED", "EVENTS", "USERS", "PENDING", ""}}
+	for _, s := range res.Sources {
+		rows = append(rows, sourceRows(s)...)
+	}
+	if err := a.printTable(rows); err != nil {
+		return err
+	}
+	for _, r := range res.Reconciled {
+		if r.Summary == nil {
+			continue
+		}
+		if err := a.printf("\n%s and %s: %s linked, %s findings (idtrail reconcile report)\n",
+			r.Left, r.Right, count(r.Summary.Linked), count(r.Summary.Findings)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func sourceRows(s pipeline.SourceReport) [][]string {
+	head := []string{s.Source, count(s.Read), count(s.Landed), count(s.Repeated), count(s.Filtered), count(s.Gaps)}
+	state := ""
+	switch {
+	case s.Held:
+		state = "held by another run"
+	case s.Err != nil:
+		state = "failed"
+	}
+	if len(s.Sinks) == 0 {
+		return [][]string{append(head, "", "", "", "", "", "", state)}
+	}
+	var rows [][]string
+	for _, k := range s.Sinks {
+		if k.Err != nil {
+			state = strings.TrimSpace(state + " sink failed")
+		}
+		rows = append(rows, append(head, k.Sink, count(k.Records), count(k.Rejected), count(k.Events), count(k.Users), count(k.Pending.Records), state))
+		head, state = make([]string, len(head)), ""
+	}
+	return rows
+}
+
+// count writes a number with a comma every three digits.
+func count(n int64) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// runProgress shows the stage each source is in as one line.
+type runProgress struct {
+	term   *console
+	mu     sync.Mutex
+	order  []string
+	stages map[string]pipeline.Progress
+}
+
+func (r *runProgress) update(p pipeline.Progress) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.stages[p.Source]; !ok {
+		r.order = append(r.order, p.Source)
+	}
+	r.stages[p.Source] = p
+	parts := make([]string, len(r.order))
+	for i, name := range r.order {
+		s := r.stages[name]
+		parts[i] = fmt.Sprintf("%s %s %s", name, s.Stage, count(s.Records))
+	}
+	r.term.progress("%s", strings.Join(parts, " · "))
+}
