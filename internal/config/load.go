@@ -79,7 +79,7 @@ func loadS3(ctx context.Context, url string, o Options) (*Config, error) {
 	}
 	text, err := o.ReadS3(ctx, url)
 	if err != nil {
-		return nil, fmt.Errorf("read config %s: %w", url, err)
+		return nil, fmt.Errorf("read config: %w", err)
 	}
 	return Parse(text, url, o)
 }
