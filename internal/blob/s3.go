@@ -358,16 +358,19 @@ func checkS3Key(key string) error {
 
 // digest reads the body once, for its size and its SHA-256.
 func digest(ctx context.Context, body Body) (int64, hash.Hash, error) {
+	size, err := body.Seek(0, io.SeekEnd)
+	if err != nil {
+		return 0, nil, fmt.Errorf("rewind body: %w", err)
+	}
+	if size > maxPut {
+		return 0, nil, fmt.Errorf("object has %d bytes, S3 takes %d in one piece: use smaller files", size, int64(maxPut))
+	}
 	if _, err := body.Seek(0, io.SeekStart); err != nil {
 		return 0, nil, fmt.Errorf("rewind body: %w", err)
 	}
 	sum := sha256.New()
-	size, err := io.Copy(sum, &bodyReader{ctx: ctx, r: body})
-	if err != nil {
+	if size, err = io.Copy(sum, &bodyReader{ctx: ctx, r: body}); err != nil {
 		return 0, nil, err
-	}
-	if size > maxPut {
-		return 0, nil, fmt.Errorf("object has %d bytes, S3 takes %d in one piece: use smaller files", size, int64(maxPut))
 	}
 	return size, sum, nil
 }

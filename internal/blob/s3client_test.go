@@ -1,0 +1,197 @@
+package blob_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/idtrail/idtrail/internal/blob"
+)
+
+// bareEnv takes all of AWS's settings out of the environment.
+func bareEnv(t *testing.T) {
+	t.Helper()
+	for _, pair := range os.Environ() {
+		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "AWS_") {
+			t.Setenv(name, "")
+			_ = os.Unsetenv(name) // Setenv puts it back in the end
+		}
+	}
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	t.Setenv("AWS_CONFIG_FILE", os.DevNull)
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
+}
+
+func TestCheckEndpoint(t *testing.T) {
+	tests := []struct {
+		endpoint string
+		want     string // "" is good
+	}{
+		{"", ""},
+		{"https://s3.example.com", ""},
+		{"https://10.0.0.1:9000/", ""},
+		{"http://localhost:9000", ""},
+		{"http://s3.localhost:9000", ""},
+		{"http://127.0.0.1:9000", ""},
+		{"http://127.9.9.9", ""},
+		{"http://[::1]:9000", ""},
+		{"http://s3.example.com", "plain http"},
+		{"http://10.0.0.1:9000", "plain http"},
+		{"http://[2001:db8::1]", "plain http"},
+		{"http://localhost.example.com", "plain http"},
+		{"http://127.0.0.1.example.com", "plain http"},
+		{"http://user:hushhush@s3.example.com", "plain http"},
+		{"s3.example.com", "not of the form"},
+		{"ftp://s3.example.com", "not of the form"},
+		{"https://", "not of the form"},
+		{"https://user:hushhush@s3.example.com:port", "not of the form"},
+	}
+	for _, test := range tests {
+		err := blob.CheckEndpoint(test.endpoint)
+		if test.want == "" {
+			if err != nil {
+				t.Errorf("%q: %v", test.endpoint, err)
+			}
+			continue
+		}
+		wantError(t, err, test.want)
+		if got, want := errors.Is(err, blob.ErrPlainHTTP), test.want == "plain http"; got != want {
+			t.Errorf("%q: is ErrPlainHTTP = %v, want %v", test.endpoint, got, want)
+		}
+	}
+}
+
+func TestNewS3ClientEnvironment(t *testing.T) {
+	for _, name := range []string{"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"} {
+		t.Run(name, func(t *testing.T) {
+			bareEnv(t)
+			t.Setenv(name, "http://s3.example.com")
+			_, err := blob.NewS3Client(t.Context(), blob.AWSOptions{Region: "eu-west-1"})
+			if !errors.Is(err, blob.ErrPlainHTTP) {
+				t.Errorf("got %v, want ErrPlainHTTP", err)
+			}
+			t.Setenv(name, "http://127.0.0.1:1")
+			client, err := blob.NewS3Client(t.Context(), blob.AWSOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if o := client.Options(); !o.UsePathStyle || o.Region == "" {
+				t.Errorf("path style %v, region %q, want both", o.UsePathStyle, o.Region)
+			}
+		})
+	}
+}
+
+func TestNewS3ClientRegion(t *testing.T) {
+	bareEnv(t)
+	_, err := blob.NewS3Client(t.Context(), blob.AWSOptions{})
+	wantError(t, err, "no AWS region: set it")
+	client, err := blob.NewS3Client(t.Context(), blob.AWSOptions{Region: "eu-west-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := client.Options(); o.UsePathStyle || o.Region != "eu-west-1" || o.BaseEndpoint != nil {
+		t.Errorf("path style %v, region %q, endpoint %v, want Amazon's", o.UsePathStyle, o.Region, o.BaseEndpoint)
+	}
+}
+
+func TestNoCredentials(t *testing.T) {
+	bareEnv(t)
+	s, err := blob.OpenS3(t.Context(), blob.AWSOptions{Region: "eu-west-1", Endpoint: "http://127.0.0.1:1"}, blob.S3Options{Bucket: "b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Head(t.Context(), "k")
+	wantError(t, err, "look up s3://b/k: no usable AWS credentials: configure")
+}
+
+// fakeSTS answers AssumeRole, if the external id is right.
+func fakeSTS(t *testing.T, externalID string) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Errorf("fake STS: %v", err)
+		}
+		form, err := url.ParseQuery(string(body))
+		if err != nil || form.Get("RoleArn") != "arn:aws:iam::1:role/r" || form.Get("RoleSessionName") != "idtrail" {
+			t.Errorf("fake STS: got %q, %v", body, err)
+		}
+		if form.Get("ExternalId") != externalID {
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = io.WriteString(w, "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>")
+			return
+		}
+		_, _ = fmt.Fprint(w, "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ASSUMED</AccessKeyId>"+
+			"<SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>2100-01-01T00:00:00Z</Expiration>"+
+			"</Credentials></AssumeRoleResult></AssumeRoleResponse>")
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func TestAssumeRole(t *testing.T) {
+	bareEnv(t)
+	f, _ := newFakeS3(t)
+	server := httptest.NewServer(f)
+	t.Cleanup(server.Close)
+	t.Setenv("AWS_ENDPOINT_URL_STS", fakeSTS(t, "right"))
+	for _, id := range []string{"right", "wrong", ""} {
+		s, err := blob.OpenS3(t.Context(), blob.AWSOptions{
+			Region: "eu-west-1", Endpoint: server.URL, RoleARN: "arn:aws:iam::1:role/r", ExternalID: id, MaxAttempts: 1,
+			Credentials: credentials.NewStaticCredentialsProvider("access", "hushhush", ""),
+		}, blob.S3Options{Bucket: "b"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.PutNew(t.Context(), "k"+id, strings.NewReader("x"))
+		if id != "right" {
+			wantError(t, err, "the role cannot be assumed: check its ARN")
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := f.header(http.MethodPut).Get("Authorization"); !strings.Contains(got, "Credential=ASSUMED/") {
+			t.Errorf("signed with %q, want the role's key", got)
+		}
+	}
+	t.Setenv("AWS_ENDPOINT_URL_STS", "http://sts.example.com")
+	_, err := blob.OpenS3(t.Context(), blob.AWSOptions{Region: "eu-west-1", RoleARN: "arn:aws:iam::1:role/r"}, blob.S3Options{Bucket: "b"})
+	if !errors.Is(err, blob.ErrPlainHTTP) {
+		t.Errorf("got %v, want ErrPlainHTTP", err)
+	}
+}
+
+func TestParseS3URL(t *testing.T) {
+	tests := []struct {
+		text, bucket, prefix string
+		bad                  bool
+	}{
+		{text: "s3://b", bucket: "b"},
+		{text: "s3://b/", bucket: "b"},
+		{text: "s3://b/p/q/", bucket: "b", prefix: "p/q"},
+		{text: "s3://b/p q=é", bucket: "b", prefix: "p q=é"},
+		{text: "s3://", bad: true},
+		{text: "s3:///p", bad: true},
+		{text: "s3://b/p//q", bad: true},
+		{text: "s3://b/../q", bad: true},
+		{text: "s3://user@b/q", bad: true},
+		{text: "https://b/q", bad: true},
+		{text: "b/q", bad: true},
+	}
+	for _, test := range tests {
+		bucket, prefix, err := blob.ParseS3URL(test.text)
+		if bucket != test.bucket || prefix != test.prefix || (err != nil) != test.bad {
+			t.Errorf("ParseS3URL(%q) = %q, %q, %v", test.text, bucket, prefix, err)
+		}
+	}
+}
