@@ -52,10 +52,10 @@ func run(ctx context.Context, args []string, sys system) int {
 	root.SetIn(sys.In)
 	root.SetOut(sys.Out)
 	root.SetErr(sys.Err)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	a.term.clear()
 	if err != nil && !a.begun && exitCode(err) == exitFailed {
-		err = usage("try: idtrail --help", "%w", err)
+		err = usage("try: "+cmd.CommandPath()+" --help", "%w", err)
 	}
 	if err != nil && ctx.Err() != nil && exitCode(err) == exitFailed {
 		err = &exitError{code: exitInterrupted, err: err, hint: hintOf(ctx.Err())}
@@ -86,6 +86,8 @@ compares the users of two systems.
   idtrail run                  extract, land, deliver, reconcile
   idtrail status               where everything stands
   idtrail version              say what this is`,
+		Args:              knownVerb,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return a.begin() },
@@ -94,6 +96,7 @@ compares the users of two systems.
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("try: "+cmd.CommandPath()+" --help", "%w", err)
 	})
+	root.SetHelpCommand(helpCommand())
 	f := root.PersistentFlags()
 	f.StringVarP(&a.configPath, "config", "c", "", "config `file` or s3://bucket/key (default $IDTRAIL_CONFIG, $IDTRAIL_CONFIG_YAML, ./idtrail.yaml)")
 	f.BoolVar(&a.json, "json", false, "results and errors as JSON")
@@ -107,6 +110,7 @@ compares the users of two systems.
 		a.statusCommand(),
 		a.findCommand(),
 		a.reconcileCommand(),
+		a.demoCommand(),
 		a.versionCommand(),
 		a.completionCommand(),
 	)
