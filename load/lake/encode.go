@@ -65,6 +65,20 @@ func rowValue(r load.Row) any {
 	}
 }
 
+// payloadOf is about how many bytes of payload a row holds.
+func payloadOf(r load.Row) int {
+	switch {
+	case r.Event != nil:
+		return 2 * len(r.Event.RawData) // most of it stands in its columns again
+	case r.User != nil:
+		return 2 * len(r.User.RawData)
+	case r.Reject != nil:
+		return len(r.Reject.RawData)
+	default:
+		return 0
+	}
+}
+
 // parquetEncoder is an encoder over a parquetFile.
 type parquetEncoder[T any] struct {
 	row func(load.Row) T
@@ -72,7 +86,7 @@ type parquetEncoder[T any] struct {
 }
 
 func (e *parquetEncoder[T]) begin(f *tempFile) error { return e.p.begin(f) }
-func (e *parquetEncoder[T]) add(r load.Row) error    { return e.p.add(e.row(r)) }
+func (e *parquetEncoder[T]) add(r load.Row) error    { return e.p.add(e.row(r), payloadOf(r)) }
 func (e *parquetEncoder[T]) finish() error           { return e.p.finish() }
 
 // jsonEncoder is an encoder over a jsonFile.

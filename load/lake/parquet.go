@@ -4,10 +4,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
+	"slices"
 
 	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/compress/zstd"
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 )
@@ -17,17 +16,19 @@ const (
 	// file takes while it is written: nothing of a row group can be written
 	// before its end. A column without a single value takes 5 bytes a row, and
 	// most of the columns of events are such.
-	maxGroupRows  = 10_000
-	maxGroupBytes = 16 << 20
+	maxGroupRows  = 5_000
+	maxGroupBytes = 12 << 20
 	// pageBytes is where a page is closed, uncompressed. AWS advises 1 MiB at
 	// most.
 	pageBytes = 256 << 10
-	// batchRows is how many rows are handed over at a time.
-	batchRows = 64
+	// batchRows is how many rows are handed over at a time, and batchBytes how
+	// much payload: pages are closed between batches only.
+	batchRows  = 64
+	batchBytes = 256 << 10
 	// maxBoundBytes is the longest minimum or maximum kept in the footer.
 	maxBoundBytes = 64
-	// magicBytes is the end of a Parquet file: the footer's length and "PAR1".
-	magicBytes = 8
+	// parquetMagic ends a Parquet file, behind the footer's length.
+	parquetMagic = "PAR1"
 )
 
 // parquetFile writes rows of one type as Parquet files, one after the other.
@@ -41,6 +42,7 @@ type parquetFile[T any] struct {
 	f       *tempFile
 	w       *parquet.GenericWriter[T]
 	buf     []T
+	weight  int
 	// rows of the open row group, and where it began.
 	rows       int
 	groupStart int64
@@ -51,12 +53,15 @@ type parquetFile[T any] struct {
 func newParquetFile[T any](writer string, sortedBy ...string) *parquetFile[T] {
 	options := []parquet.WriterOption{
 		parquet.CreatedBy("idtrail", writer, ""),
-		parquet.Compression(&zstd.Codec{Level: zstd.SpeedDefault}),
+		parquet.Compression(newPageZstd()),
 		parquet.DataPageVersion(1),
 		parquet.DataPageStatistics(false),
 		parquet.DefaultEncodingFor(parquet.ByteArray, &parquet.Plain),
 		parquet.PageBufferSize(pageBytes),
 		parquet.WriteBufferSize(0), // tempFile buffers
+	}
+	for _, path := range payloadColumns(parquet.SchemaOf(*new(T))) {
+		options = append(options, parquet.SkipPageBounds(path...))
 	}
 	if len(sortedBy) > 0 {
 		columns := make([]parquet.SortingColumn, len(sortedBy))
@@ -69,14 +74,16 @@ func newParquetFile[T any](writer string, sortedBy ...string) *parquetFile[T] {
 }
 
 func (p *parquetFile[T]) begin(f *tempFile) error {
-	p.f, p.rows, p.groupStart, p.buf = f, 0, 0, p.buf[:0]
+	p.f, p.rows, p.groupStart, p.buf, p.weight = f, 0, 0, p.buf[:0], 0
 	p.w = parquet.NewGenericWriter[T](f, p.options...)
 	return nil
 }
 
-func (p *parquetFile[T]) add(row T) error {
+// add adds a row with so many bytes of payload.
+func (p *parquetFile[T]) add(row T, payload int) error {
 	p.buf = append(p.buf, row)
-	if len(p.buf) < batchRows {
+	p.weight += payload
+	if len(p.buf) < batchRows && p.weight < batchBytes {
 		return nil
 	}
 	return p.writeBuffered()
@@ -86,7 +93,7 @@ func (p *parquetFile[T]) writeBuffered() error {
 	_, err := p.w.Write(p.buf)
 	p.rows += len(p.buf)
 	clear(p.buf) // the rows behind it may go
-	p.buf = p.buf[:0]
+	p.buf, p.weight = p.buf[:0], 0
 	if err != nil {
 		return err
 	}
@@ -112,50 +119,126 @@ func (p *parquetFile[T]) finish() error {
 	return slimFooter(p.f, p.w.File().Metadata())
 }
 
-// slimFooter writes the file's footer again without the bounds that are long.
-// The library keeps the least and greatest value of each column and row group
-// there in full: with payloads of 10 KB that is megabytes every query reads
-// before its first row. Without them a reader still has the page index, whose
-// bounds are cut to 16 bytes. (The library's option to leave bounds out writes
-// a page index that says every value is empty: rows would go missing.)
+// payloadColumns are the columns that hold whole records or parts of them, up
+// to hundreds of kilobytes a value.
+func payloadColumns(s *parquet.Schema) [][]string {
+	var payload [][]string
+	for _, path := range s.Columns() {
+		if isPayload(path) {
+			payload = append(payload, path)
+		}
+	}
+	return payload
+}
+
+func isPayload(path []string) bool {
+	last := path[len(path)-1]
+	return last == "raw_data" || last == "data" || last == "value" && slices.Contains(path, "key_value")
+}
+
+// slimFooter writes what stands behind the rows again, without what is wrong or
+// too long there.
+//
+// The library keeps the least and greatest value of every page in memory until
+// the file's end, and of every column and row group in the footer, in full: with
+// payloads of 10 KB that is megabytes, which every query reads before its first
+// row. So it is told to keep none of the payload columns. But then it writes a
+// page index that calls every value of theirs empty, and a reader that trusts
+// it skips pages it must not: that index is left out here. Of the other columns
+// only long bounds go; they still have the page index, whose bounds are cut to
+// 16 bytes.
 func slimFooter(f *tempFile, meta *format.FileMetaData) error {
-	if !dropLongBounds(meta) {
+	if len(meta.RowGroups) == 0 {
 		return nil
 	}
-	if err := f.flush(); err != nil {
+	tail, err := readTail(f, meta.RowGroups[0].Columns[0].ColumnIndexOffset)
+	if err != nil {
 		return err
 	}
-	var end [magicBytes]byte
-	if _, err := f.f.ReadAt(end[:], f.size-magicBytes); err != nil {
-		return fmt.Errorf("read footer back: %w", err)
-	}
-	start := f.size - magicBytes - int64(binary.LittleEndian.Uint32(end[:4]))
-	if start < 0 || string(end[4:]) != "PAR1" {
-		return errors.New("read footer back: no Parquet footer at the end")
-	}
-	if err := f.cut(start); err != nil {
+	if err := f.cut(tail.start); err != nil {
 		return err
 	}
+	if err := copyPageIndex(f, tail, meta); err != nil {
+		return err
+	}
+	dropLongBounds(meta)
+	start := f.size
 	if err := thrift.NewEncoder(new(thrift.CompactProtocol).NewWriter(f)).Encode(meta); err != nil {
 		return fmt.Errorf("write footer: %w", err)
 	}
-	binary.LittleEndian.PutUint32(end[:4], uint32(f.size-start)) //nolint:gosec // of what fits memory
-	_, err := f.Write(end[:])
+	end := binary.LittleEndian.AppendUint32(nil, uint32(f.size-start)) //nolint:gosec // of what fits memory
+	_, err = f.Write(append(end, parquetMagic...))
 	return err
 }
 
-// dropLongBounds says whether it dropped any.
-func dropLongBounds(meta *format.FileMetaData) bool {
-	dropped := false
+// fileTail is what a file holds from start on.
+type fileTail struct {
+	start int64
+	bytes []byte
+}
+
+func readTail(f *tempFile, start int64) (fileTail, error) {
+	if err := f.flush(); err != nil {
+		return fileTail{}, err
+	}
+	if start <= 0 || start >= f.size {
+		return fileTail{}, errors.New("read page index back: it is not where it should be")
+	}
+	tail := fileTail{start: start, bytes: make([]byte, f.size-start)}
+	if _, err := f.f.ReadAt(tail.bytes, start); err != nil {
+		return fileTail{}, fmt.Errorf("read page index back: %w", err)
+	}
+	return tail, nil
+}
+
+// move writes a stretch of the tail to the file's new end, and its new offset
+// to offset.
+func (t fileTail) move(f *tempFile, offset *int64, length int32) error {
+	from := *offset - t.start
+	if from < 0 || from+int64(length) > int64(len(t.bytes)) {
+		return errors.New("read page index back: it is not where it should be")
+	}
+	*offset = f.size
+	_, err := f.Write(t.bytes[from : from+int64(length)])
+	return err
+}
+
+// copyPageIndex writes the column indexes and then the offset indexes, without
+// a hole between them: readers fetch each kind in one stretch.
+func copyPageIndex(f *tempFile, tail fileTail, meta *format.FileMetaData) error {
+	columns := func(yield func(*format.ColumnChunk) bool) {
+		for g := range meta.RowGroups {
+			for c := range meta.RowGroups[g].Columns {
+				if !yield(&meta.RowGroups[g].Columns[c]) {
+					return
+				}
+			}
+		}
+	}
+	for c := range columns {
+		if isPayload(c.MetaData.PathInSchema) {
+			c.ColumnIndexOffset, c.ColumnIndexLength = 0, 0
+			continue
+		}
+		if err := tail.move(f, &c.ColumnIndexOffset, c.ColumnIndexLength); err != nil {
+			return err
+		}
+	}
+	for c := range columns {
+		if err := tail.move(f, &c.OffsetIndexOffset, c.OffsetIndexLength); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func dropLongBounds(meta *format.FileMetaData) {
 	for g := range meta.RowGroups {
 		for c := range meta.RowGroups[g].Columns {
 			s := &meta.RowGroups[g].Columns[c].MetaData.Statistics
 			if len(s.MinValue) > maxBoundBytes || len(s.MaxValue) > maxBoundBytes {
-				s.MinValue, s.MaxValue, dropped = nil, nil, true
+				s.MinValue, s.MaxValue = nil, nil
 			}
 		}
 	}
-	return dropped
 }
-
-var _ io.Writer = (*tempFile)(nil)

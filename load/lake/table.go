@@ -61,7 +61,7 @@ func encodeTable[T any](f *tempFile, key string, rows iter.Seq[T]) (int64, error
 	switch {
 	case strings.HasSuffix(key, parquetLayout.extension()):
 		p := newParquetFile[T]("")
-		file, add = p, p.add
+		file, add = p, func(row T) error { return p.add(row, 0) }
 	case strings.HasSuffix(key, jsonLayout.extension()):
 		j := &jsonFile{}
 		file, add = j, func(row T) error { return j.add(row) }
