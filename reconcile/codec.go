@@ -186,6 +186,6 @@ func (d *decoder) time() *time.Time {
 		return nil
 	}
 	n := d.number()
-	t := time.UnixMilli(int64(n>>1) ^ -int64(n&1)).UTC() //nolint:gosec // zig-zag, as binary.AppendVarint writes it
+	t := time.UnixMilli(int64(n>>1) ^ -int64(n&1)).UTC() // zig-zag, as binary.AppendVarint writes it
 	return &t
 }

@@ -44,12 +44,13 @@ func csvColumns() []csvColumn {
 func WriteCSV(w io.Writer, rows iter.Seq2[Drift, error]) error {
 	out := bufio.NewWriter(w)
 	columns := csvColumns()
-	names := make([]string, len(columns))
-	for i, c := range columns {
-		names[i] = c.name
-	}
-	writeRecord(out, names)
 	values := make([]string, len(columns))
+	for i, c := range columns {
+		values[i] = c.name
+	}
+	if err := writeRecord(out, values); err != nil {
+		return err
+	}
 	for d, err := range rows {
 		if err != nil {
 			return err
@@ -57,8 +58,8 @@ func WriteCSV(w io.Writer, rows iter.Seq2[Drift, error]) error {
 		for i, c := range columns {
 			values[i] = disarm(c.value(&d))
 		}
-		if writeRecord(out, values) != nil {
-			break // Flush returns the error
+		if err := writeRecord(out, values); err != nil {
+			return err
 		}
 	}
 	return out.Flush()
@@ -66,17 +67,15 @@ func WriteCSV(w io.Writer, rows iter.Seq2[Drift, error]) error {
 
 // writeRecord does by itself what encoding/csv cannot: end lines with CR LF and
 // yet leave line ends inside a value as they are.
-func writeRecord(w *bufio.Writer, values []string) error {
+func writeRecord(w io.Writer, values []string) error {
+	quoted := make([]string, len(values))
 	for i, v := range values {
-		if i > 0 {
-			w.WriteByte(',')
-		}
 		if strings.ContainsAny(v, "\",\r\n") || strings.HasPrefix(v, " ") || strings.HasSuffix(v, " ") {
 			v = `"` + strings.ReplaceAll(v, `"`, `""`) + `"`
 		}
-		w.WriteString(v)
+		quoted[i] = v
 	}
-	_, err := w.WriteString("\r\n")
+	_, err := io.WriteString(w, strings.Join(quoted, ",")+"\r\n")
 	return err
 }
 

@@ -367,7 +367,10 @@ func TestNothingStaysBehind(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantEmpty(t, o.TempDir)
-		for range r.Rows() {
+		for _, err := range r.Rows() {
+			if err != nil {
+				t.Error(err)
+			}
 			break
 		}
 		if err := errors.Join(r.Close(), r.Close()); err != nil {

@@ -65,6 +65,7 @@ func (r Rule) confidence() Confidence {
 		return ConfidenceExact
 	case RulePhone:
 		return ConfidenceMedium
+	case RuleFederationNoCase, RuleSocial, RuleSocialNoCase, RuleEmail:
 	}
 	return ConfidenceStrong
 }

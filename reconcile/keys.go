@@ -3,6 +3,7 @@ package reconcile
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"maps"
 	"regexp"
 	"strings"
 
@@ -188,9 +189,7 @@ func newProviderNames(o *Options) providerNames {
 		n.auth0[strings.ToLower(p)] = true
 	}
 	names := DefaultProviders()
-	for strategy, provider := range o.Providers {
-		names[strategy] = provider
-	}
+	maps.Copy(names, o.Providers)
 	for strategy, provider := range names {
 		if provider != "" {
 			n.canon[strings.ToLower(strategy)] = strings.ToLower(provider)

@@ -176,7 +176,7 @@ var errRead = errors.New("read failed")
 
 func failing(list ...schema.User) iter.Seq2[schema.User, error] {
 	return func(yield func(schema.User, error) bool) {
-		for u := range users(list...) {
+		for _, u := range list {
 			if !yield(u, nil) {
 				return
 			}

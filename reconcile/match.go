@@ -189,28 +189,18 @@ func (m *matcher) addEdge(e edge) {
 // settle applies a rule whose pairs are all known: first the links, then what
 // contradicts them.
 func (m *matcher) settle(done step) error {
-	l, r := m.sides[0], m.sides[1]
 	rule := done.rule()
 	if rule != RuleFederationNoCase && rule != RuleSocialNoCase {
 		m.told = map[edge]bool{}
 	}
 	var odd []edge
 	for i, j := range m.cand[0] {
-		if j == noLink {
-			continue
-		}
-		e := edge{int32(i), j} //nolint:gosec // a side has less than 2^31 accounts
-		switch {
-		case l.link[i] == j:
-		case (l.flags[i]|r.flags[j])&flagSeveral == 0 && l.link[i] == noLink && r.link[j] == noLink:
-			l.link[i], r.link[j] = j, e.left
-			l.rule[i], r.rule[j] = done, done
-		default:
+		if e := (edge{int32(i), j}); j != noLink && !m.link(e, done) {
 			odd = append(odd, e)
 		}
 	}
 	for _, e := range append(odd, m.more...) {
-		if l.link[e.left] == e.right || m.told[e] {
+		if m.sides[0].link[e.left] == e.right || m.told[e] {
 			continue
 		}
 		m.told[e] = true
@@ -220,6 +210,20 @@ func (m *matcher) settle(done step) error {
 	}
 	m.reset()
 	return nil
+}
+
+// link links a pair that may be linked; it says whether the pair is linked now.
+func (m *matcher) link(e edge, by step) bool {
+	l, r := m.sides[0], m.sides[1]
+	if l.link[e.left] == e.right {
+		return true
+	}
+	if (l.flags[e.left]|r.flags[e.right])&flagSeveral != 0 || l.linked(e.left) || r.linked(e.right) {
+		return false
+	}
+	l.link[e.left], r.link[e.right] = e.right, e.left
+	l.rule[e.left], r.rule[e.right] = by, by
+	return true
 }
 
 func (m *matcher) reset() {
@@ -300,6 +304,7 @@ func sharedField(r Rule) string {
 		return FieldEmail
 	case RulePhone:
 		return FieldPhone
+	case RuleFederation, RuleFederationNoCase, RuleSocial, RuleSocialNoCase:
 	}
 	return "identities"
 }
@@ -314,6 +319,7 @@ func sharedWords(r Rule) string {
 		return "verified e-mail address"
 	case RulePhone:
 		return "verified phone number"
+	case RuleSocial, RuleFederationNoCase, RuleSocialNoCase:
 	}
 	return "social identity"
 }

@@ -150,7 +150,10 @@ func TestMergePersons(t *testing.T) {
 	b, c := row{Source: "acme", UserID: "b"}, row{Source: "pool", UserID: "a"}
 	got := all(t, reconcile.MergePersons(persons(unlinked, b), persons(k4, c), persons(k2), persons()))
 	wantPersons(t, "merged", []row{k2, b, c}, got)
-	for range reconcile.MergePersons(persons(unlinked, b)) {
+	for _, err := range reconcile.MergePersons(persons(unlinked, b)) {
+		if err != nil {
+			t.Error(err)
+		}
 		break // stops its readers
 	}
 	for _, err := range reconcile.MergePersons(persons(b, unlinked)) {

@@ -17,6 +17,9 @@ import (
 // ones far below what a small container has.
 const defaultSpill = 8 << 20
 
+// maxRecord bounds what is believed of a length read back.
+const maxRecord = 1 << 30
+
 // tape is an append-only sequence of bytes: in memory while it is small, in a
 // temporary file from then on.
 type tape struct {
@@ -119,6 +122,9 @@ func (f *frames) next() ([]byte, error) {
 			return nil, io.EOF
 		}
 		return nil, fmt.Errorf("read temporary file: %w", err)
+	}
+	if n > maxRecord {
+		return nil, errSpilled
 	}
 	f.rec = slices.Grow(f.rec[:0], int(n))[:n]
 	if _, err := io.ReadFull(f.r, f.rec); err != nil {

@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -105,48 +104,43 @@ func (s *store) read(ctx context.Context, sorted *spool) (withPipe int64, err er
 // settle writes the sorted users to the tape, of those with the same id only
 // the one changed last.
 func (s *store) settle(sorted *spool) error {
-	var last []byte
-	var held schema.User
+	var held *schema.User
 	err := sorted.each(func(rec []byte) error {
-		key, body, ok := cutKeyBytes(rec)
-		if !ok {
-			return errSpilled
-		}
-		u, err := decodeUser(body)
+		u, err := cutUser(rec)
 		if err != nil {
 			return err
 		}
-		same := last != nil && bytes.Equal(key, last)
-		if same {
+		if held != nil && held.UserID == u.UserID {
 			s.sum.Repeated++
-		}
-		if same && olderThan(&u, &held) {
+			if !olderThan(&u, held) {
+				held = &u
+			}
 			return nil
 		}
-		if last != nil && !same {
-			if err := s.keep(&held); err != nil {
-				return err
-			}
-		}
-		last, held = append(last[:0], key...), u
-		return nil
+		err = s.keep(held)
+		held = &u
+		return err
 	})
-	if err == nil && last != nil {
-		err = s.keep(&held)
+	if err == nil {
+		err = s.keep(held)
 	}
-	s.offs = append(s.offs, s.tape.size)
 	if err == nil {
 		err = s.tape.seal()
 	}
 	if err != nil {
 		return fmt.Errorf("keep users of %s: %w", s.Source, err)
 	}
+	s.offs = append(s.offs, s.tape.size)
 	return nil
 }
 
-func cutKeyBytes(rec []byte) (key, body []byte, ok bool) {
-	_, body, ok = cutKey(rec)
-	return rec[:len(rec)-len(body)], body, ok
+// cutUser reads a user behind its key.
+func cutUser(rec []byte) (schema.User, error) {
+	_, body, ok := cutKey(rec)
+	if !ok {
+		return schema.User{}, errSpilled
+	}
+	return decodeUser(body)
 }
 
 func olderThan(u, other *schema.User) bool {
@@ -154,6 +148,9 @@ func olderThan(u, other *schema.User) bool {
 }
 
 func (s *store) keep(u *schema.User) error {
+	if u == nil {
+		return nil
+	}
 	s.offs = append(s.offs, s.tape.size)
 	s.buf = appendUser(s.buf[:0], u)
 	if err := s.tape.write(s.buf); err != nil {
@@ -214,7 +211,7 @@ func (s *store) each(ctx context.Context, fn func(i int32, u *schema.User) error
 		if err != nil {
 			return err
 		}
-		if err := fn(int32(i), &u); err != nil { //nolint:gosec // a side has less than 2^31 accounts
+		if err := fn(int32(i), &u); err != nil {
 			return err
 		}
 	}
