@@ -268,15 +268,17 @@ func (l *auth0Log) entity() *schema.ManagedEntity {
 	return newEntity("User", scalar(r.get("user_id")), scalar(r.get("user_name")))
 }
 
+// entityTypes are the types of managed_entity; all others are 99 by their name.
+var entityTypes = map[string]int32{"User": 2, "Group": 3, "Organization": 4, "Policy": 5}
+
 // newEntity is a managed entity of the kind that word names.
 func newEntity(word, uid, name string) *schema.ManagedEntity {
-	types := map[string]int32{"User": 2, "Group": 3, "Organization": 4, "Policy": 5}
-	typeID, known := types[word]
+	typeID, known := entityTypes[word]
 	if !known {
 		typeID = 99
 	}
 	m := &schema.ManagedEntity{UID: uid, Name: name, TypeID: &typeID, Type: word}
-	if typeID == types["Organization"] {
+	if word == "Organization" {
 		m.Org = &schema.Organization{UID: uid, Name: name}
 	}
 	return m

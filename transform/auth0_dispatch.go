@@ -84,13 +84,13 @@ func (l *auth0Log) scimUser(method, id string) {
 	case "POST":
 		l.code.activity = 1
 	case "DELETE":
-		l.code.activity = 6
+		l.code.activity, l.code.severity = 6, 2
 	default:
 		l.code.activity, l.code.activityName = schema.ActivityOther, "Profile Update"
 		if active, known := scimActive(l.requestBody); known && active {
 			l.code.activity = 2
 		} else if known {
-			l.code.activity = 5
+			l.code.activity, l.code.severity = 5, 2
 		}
 	}
 }

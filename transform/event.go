@@ -140,10 +140,11 @@ const (
 	userSystem int32 = 3
 )
 
+var userTypes = map[int32]string{0: "Unknown", userUser: "User", userAdmin: "Admin", userSystem: "System"}
+
 // setUserType sets type_id and type of a user; for 99 word is the source's own.
 func setUserType(u *schema.UserObject, id int32, word string) {
-	names := map[int32]string{0: "Unknown", userUser: "User", userAdmin: "Admin", userSystem: "System"}
-	u.TypeID, u.Type = new(id), names[id]
+	u.TypeID, u.Type = new(id), userTypes[id]
 	if id == 99 {
 		u.Type = firstOf(word, "Other")
 	}
@@ -163,6 +164,9 @@ func finish(e *schema.Event) {
 	fitClass(e)
 	require(e)
 	observables(e)
+	if len(e.Unmapped) >= maxUnmapped {
+		mark(e, "unmapped:truncated")
+	}
 	if len(e.Unmapped) == 0 {
 		e.Unmapped = nil
 	}

@@ -75,6 +75,10 @@ func merge(edits []edit) []edit {
 // that it is searched as text.
 const maxNesting = 4
 
+// maxFrames bounds the nesting of what is read as JSON (encoding/json has the
+// same bound): each level takes memory. What is deeper is searched as text.
+const maxFrames = 10000
+
 // scrubber finds the secrets of one text.
 type scrubber struct {
 	secretBody bool
@@ -113,7 +117,7 @@ func (s *scrubber) json(text []byte) (edits []edit, ok bool) {
 		return nil, false
 	}
 	for len(l.stack) > 0 {
-		if !l.step() {
+		if len(l.stack) > maxFrames || !l.step() {
 			return nil, false
 		}
 	}
