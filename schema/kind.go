@@ -57,7 +57,7 @@ func (k Kind) ID(line []byte) string {
 	rec := k.Record(line)
 	switch k {
 	case KindAuth0Log:
-		return firstText(memberText(rec, "log_id", "_id"), memberText(line, "log_id", "_id"))
+		return firstText(memberText(rec, "log_id", "_id"), memberText(line, "log_id", "_id", "detail.log_id"))
 	case KindAuth0User:
 		return memberText(rec, "user_id")
 	case KindCognitoUser:

@@ -274,8 +274,7 @@ func TestContract(t *testing.T) {
 	}
 }
 
-// harness makes three files of 1100 records in all but the first of which
-// something else stands, too.
+// harness makes three files, of 2300 records together.
 func harness(t *testing.T, format string, content func(from, to int) string) extracttest.Harness {
 	dir := filepath.Join(t.TempDir(), "archive-contract")
 	write(t, dir, "2026/11/18/b.json", content(0, 1100))
@@ -297,20 +296,16 @@ func harness(t *testing.T, format string, content func(from, to int) string) ext
 func TestContractPolled(t *testing.T) {
 	for _, mode := range []string{"file", "all"} {
 		t.Run(mode, func(t *testing.T) {
-			h := harness(t, "auth0_users", func(from, to int) string { return gz(layouts()["lines"](records("auth0_users", from, to))) })
-			dir := ""
-			h.New = func(t *testing.T, done extract.Ledger) extract.Source {
-				if dir == "" {
-					dir = filepath.Join(t.TempDir(), "archive-contract")
-				}
-				return source(t, archive.Options{Format: "auth0_users", Path: dir, Ledger: done, Poll: true, Snapshot: mode})
-			}
-			dir = filepath.Join(t.TempDir(), "archive-contract")
+			dir := filepath.Join(t.TempDir(), "archive-contract")
 			for i, name := range []string{"a-2026-11-18", "b-2026-11-17", "c-2026-11-18"} {
-				write(t, dir, name, strings.Join(records("auth0_users", i*1100, i*1100+1100), "\n"))
+				write(t, dir, name, zst(users(i*1100, i*1100+1100)))
 			}
-			h.Want = nil
-			extracttest.Run(t, h)
+			extracttest.Run(t, extracttest.Harness{
+				New: func(t *testing.T, done extract.Ledger) extract.Source {
+					return source(t, archive.Options{Format: "auth0_users", Path: dir, Ledger: done, Poll: true, Snapshot: mode})
+				},
+				Open: openFiles,
+			})
 		})
 	}
 }
