@@ -38,6 +38,7 @@ const (
 	// of another one to the same key at the same moment.
 	conflictTries = 8
 	conflictDelay = 50 * time.Millisecond
+	conflictMax   = 400 * time.Millisecond
 )
 
 // S3Options say where in S3 a store lies and how its objects are written.
@@ -384,9 +385,10 @@ func tagging(tags map[string]string) string {
 	return strings.ReplaceAll(v.Encode(), "+", "%20")
 }
 
-// jitter is a random time that doubles its bound with each try.
+// jitter is a random time whose bound doubles with each try.
 func jitter(try int) time.Duration {
-	return time.Duration(mathrand.Int64N(int64(conflictDelay << try))) //nolint:gosec // spreads writers, hides nothing
+	bound := min(conflictDelay<<try, conflictMax)
+	return time.Duration(mathrand.Int64N(int64(bound))) //nolint:gosec // spreads writers, hides nothing
 }
 
 // s3ReaderAt reads an object by ranges.

@@ -167,14 +167,9 @@ func cut(t testing.TB, w http.ResponseWriter) {
 	_ = conn.Close()
 }
 
-// always fails all requests but those of the methods named.
-func always(status int, code string, but ...string) func(http.ResponseWriter, *http.Request, int) bool {
-	return func(w http.ResponseWriter, r *http.Request, _ int) bool {
-		for _, method := range but {
-			if r.Method == method {
-				return false
-			}
-		}
+// always fails all requests.
+func always(status int, code string) func(http.ResponseWriter, *http.Request, int) bool {
+	return func(w http.ResponseWriter, _ *http.Request, _ int) bool {
 		fail(w, status, code)
 		return true
 	}
