@@ -1,8 +1,12 @@
 package main
 
 import (
+	"errors"
+	"io"
 	"log/slog"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -106,5 +110,49 @@ func TestCutLast(t *testing.T) {
 		if got := folder + "|" + key; ok != (want != "") || ok && got != want {
 			t.Errorf("%s: got %s, %v; want %s", url, got, ok, want)
 		}
+	}
+}
+
+// TestConfigInS3 reads the config from a bucket; relative paths count from
+// where the program runs.
+func TestConfigInS3(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	const text = "{state: state, lake: lake, sources: [{name: trail, kind: archive, format: cloudtrail, path: in}]}"
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/bucket/conf/idtrail.yaml" {
+			w.Header().Set("Content-Type", "application/xml")
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = io.WriteString(w, "<Error><Code>NoSuchKey</Code><Message>no</Message></Error>")
+			return
+		}
+		w.Header().Set("ETag", `"1"`)
+		w.Header().Set("Last-Modified", "Tue, 17 Nov 2026 10:00:00 GMT")
+		_, _ = io.WriteString(w, text)
+	}))
+	defer server.Close()
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL": server.URL, "AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key",
+		"AWS_CONFIG_FILE": dir + "/none", "AWS_SHARED_CREDENTIALS_FILE": dir + "/none",
+	} {
+		t.Setenv(name, value)
+	}
+	load := func(url string) (*config.Config, error) {
+		a := &app{configPath: url, dir: dir, log: slog.New(slog.DiscardHandler)}
+		a.Env = func(string) (string, bool) { return "", false }
+		return a.config(t.Context(), withSecrets)
+	}
+	c, err := load("s3://bucket/conf/idtrail.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.State != dir+"/state" || c.File != "s3://bucket/conf/idtrail.yaml" {
+		t.Errorf("got state %s of %s", c.State, c.File)
+	}
+	if _, err := load("s3://bucket/conf/other.yaml"); !errors.Is(err, config.ErrNotFound) || exitCode(err) != exitUsage {
+		t.Errorf("no such object: got %v, want ErrNotFound and exit code 2", err)
+	}
+	if _, err := load("s3://bucket"); exitCode(err) != exitUsage {
+		t.Errorf("no object named: got %v, want exit code 2", err)
 	}
 }
