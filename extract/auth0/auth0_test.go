@@ -169,7 +169,7 @@ func TestStart(t *testing.T) {
 func TestLateRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all := series(60, time.Now())
-		x := newTenant(all, fake.Auth0Options{})
+		x := newTenant(all, fake.Auth0Options{MaxTake: 3})
 		first := x.mustRead(t, "")
 		within := record(time.Now().Add(-8*time.Minute), 7)
 		below := record(time.Now().Add(-20*time.Minute), 8)
@@ -215,40 +215,47 @@ func TestBusyTenantEnds(t *testing.T) {
 
 func TestGaps(t *testing.T) {
 	const day = 24 * time.Hour
+	fresh := []time.Duration{time.Hour, time.Minute}
 	tests := []struct {
 		name string
 		// read before and after being away for so long
 		away, retention, told time.Duration
-		// quiet leaves the tenant without new records meanwhile
-		quiet bool
-		want  bool
+		// age of the last record at the first reading
+		age time.Duration
+		// come are the ages of records that come meanwhile
+		come []time.Duration
+		// until is how long ago the gap ends, 0 for no gap
+		until time.Duration
 	}{
-		{name: "within retention", away: 3 * day, retention: 5 * day, told: 5 * day},
-		{name: "within retention, not told", away: 3 * day, retention: 5 * day},
-		{name: "beyond retention", away: 7 * day, retention: 5 * day, told: 5 * day, want: true},
-		{name: "beyond retention, not told", away: 7 * day, retention: 5 * day, want: true},
-		{name: "beyond retention, quiet", away: 7 * day, retention: 5 * day, told: 5 * day, quiet: true, want: true},
-		{name: "plan keeps more than told", away: 7 * day, retention: 30 * day, told: 5 * day},
-		{name: "one-day plan, away two hours", away: 2 * time.Hour, retention: day, told: day},
+		{name: "within retention", away: 3 * day, retention: 5 * day, told: 5 * day, come: fresh},
+		{name: "within retention, not told", away: 3 * day, retention: 5 * day, come: fresh},
+		{name: "beyond retention", away: 7 * day, retention: 5 * day, told: 5 * day, come: fresh, until: 5 * day},
+		{name: "beyond retention, not told", away: 7 * day, retention: 5 * day, come: fresh, until: day},
+		{name: "beyond retention, not told, older records", away: 7 * day, retention: 5 * day, come: []time.Duration{4 * day, 2 * day}, until: 4 * day},
+		{name: "beyond retention, quiet", away: 7 * day, retention: 5 * day, told: 5 * day, until: 5 * day},
+		{name: "plan keeps more than told", away: 7 * day, retention: 30 * day, told: 5 * day, come: fresh},
+		{name: "one-day plan, away two hours", away: 2 * time.Hour, retention: day, told: day, come: fresh},
+		{name: "quiet before", age: 4 * day, away: 3 * day, retention: 5 * day, told: 5 * day, come: fresh},
+		{name: "quiet before, not told", age: 4 * day, away: 3 * day, retention: 5 * day, come: fresh, until: day},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				x := newTenant(series(120, time.Now()), fake.Auth0Options{Retention: tt.retention})
+				x := newTenant(series(120, time.Now().Add(-tt.age)), fake.Auth0Options{Retention: tt.retention})
 				x.opts.Retention = tt.told
 				drained := time.Now()
 				first := x.mustRead(t, "")
 				time.Sleep(tt.away)
-				if !tt.quiet {
-					x.Insert(record(time.Now().Add(-time.Hour), 1), record(time.Now().Add(-time.Minute), 2))
+				for i, age := range tt.come {
+					x.Insert(record(time.Now().Add(-age), i))
 				}
 				second := x.mustRead(t, next(first))
 				gaps := gapsIn(second)
-				if got := len(gaps) == 1; got != tt.want {
-					t.Fatalf("got gaps %v, want one: %v", gaps, tt.want)
+				if got := len(gaps) == 1; got != (tt.until != 0) {
+					t.Fatalf("got gaps %v, want one: %v", gaps, tt.until != 0)
 				}
-				if tt.want && (!gaps[0].From.Equal(drained) || !gaps[0].To.After(gaps[0].From) || gaps[0].Source != "acme") {
-					t.Errorf("got %+v, want it from %v on", gaps[0], drained)
+				if len(gaps) == 1 && (!gaps[0].From.Equal(drained) || !gaps[0].To.Equal(time.Now().Add(-tt.until)) || gaps[0].Source != "acme") {
+					t.Errorf("got %+v, want it from %v until %v", gaps[0], drained, time.Now().Add(-tt.until))
 				}
 				if again := gapsIn(x.mustRead(t, next(second))); again != nil {
 					t.Errorf("the next run declares %v again", again)
@@ -372,6 +379,23 @@ func TestLinkWhereNoIDs(t *testing.T) {
 		if got := x.Calls()[2].Query.Get("from"); got != at {
 			t.Errorf("second call goes on at %q, want %q", got, at)
 		}
+	})
+}
+
+// A link that points before the last record is followed: the server has more.
+func TestLinkBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := series(10, time.Now())
+		ids := idsOf(all)
+		page := append(append([]byte("["), all[0]...), ',')
+		page = append(append(page, all[5]...), ']')
+		fault := &fake.Fault{Status: http.StatusOK, Body: string(page), Header: http.Header{
+			"Link": {`</x>; rel="prev", <https://acme.eu.auth0.com/api/v2/logs?take=100&from=` + ids[0] + `>; rel="next"`},
+		}}
+		x := newTenant(all, fake.Auth0Options{Fault: fake.OnCalls(fake.LogsPath, fault, 1)})
+		got := idsIn(x.mustRead(t, ""))
+		slices.Sort(got)
+		sameIDs(t, slices.Compact(got), ids)
 	})
 }
 

@@ -232,14 +232,15 @@ func (r *run) drained(at time.Time) {
 }
 
 // gaps answers, on a run's first page, whether something was lost between the
-// cursor and what Auth0 still keeps. Nothing was if the overlap returned a
-// record at or before the cursor: what is behind that one is still there.
+// cursor and what Auth0 still keeps. What is behind the first record returned
+// is still there: where the overlap returned one at or before the cursor,
+// nothing was lost, whatever the plan's retention.
 func (r *run) gaps(l listing) []schema.Gap {
 	if r.judged {
 		return nil
 	}
 	r.judged = true
-	if r.cur.DrainedAt.IsZero() || l.first != "" && l.first <= r.cur.From {
+	if r.cur.DrainedAt.IsZero() {
 		return nil
 	}
 	retention := orElse(r.logs.opts.Retention, shortestRetention)

@@ -152,6 +152,23 @@ func TestReset(t *testing.T) {
 	}
 }
 
+// The reset is by the server's clock: ours may be wrong.
+func TestResetByServerClock(t *testing.T) {
+	for _, skew := range []time.Duration{-10 * time.Minute, 10 * time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			x := newTenant(nil, fake.Auth0Options{
+				Now:   func() time.Time { return time.Now().Add(skew) },
+				Fault: fake.OnCalls(fake.LogsPath, fake.TooMany(time.Minute, false), 1),
+			})
+			begin := time.Now()
+			x.mustRead(t, "")
+			if took := time.Since(begin); took < time.Minute || took > time.Minute+2*time.Second {
+				t.Errorf("server's clock %v off: took %v, want a minute", skew, took)
+			}
+		})
+	}
+}
+
 // A wait for the limit ends with the context.
 func TestCancelWhileWaiting(t *testing.T) {
 	for name, f := range map[string]*fake.Fault{
@@ -275,11 +292,16 @@ func TestTokenRenewed(t *testing.T) {
 				x.Revoke()
 			case 100:
 				time.Sleep(2 * time.Hour)
+			case 150:
+				time.Sleep(time.Hour - time.Second) // too close to the end to be used
 			}
 		}
 		sameIDs(t, got, idsOf(all))
-		if n := x.Count(fake.TokenPath); n != 3 {
-			t.Errorf("got %d token requests, want 3", n)
+		if n := x.Count(fake.TokenPath); n != 4 {
+			t.Errorf("got %d token requests, want 4", n)
+		}
+		if n := x.Count(fake.LogsPath); n != 5+1 {
+			t.Errorf("got %d calls, want one more than pages: for the revoked token", n)
 		}
 	})
 }
