@@ -181,22 +181,23 @@ func (s *Summary) count(d *Drift) {
 	}
 }
 
-// warn compares what was read with what the snapshots say they hold.
+// warn says what makes the findings less than certain.
 func (r *Result) warn() {
 	for _, s := range r.sides {
+		r.warnf(s, s.sum.Users == 0, "the snapshot holds no account")
 		read := s.sum.Users + s.sum.Repeated + s.sum.Unidentified
-		if held, ok := s.Snapshot.Counts["users"]; ok && held != read {
-			r.Summary.Warnings = append(r.Summary.Warnings, fmt.Sprintf(
-				"%s: the snapshot holds %d accounts, %d could be read: some may be reported as missing wrongly",
-				s.Source, held, read))
-		}
-		if s.sum.Users == 0 {
-			r.Summary.Warnings = append(r.Summary.Warnings, fmt.Sprintf("%s: the snapshot holds no account", s.Source))
-		}
-		if s.sum.Unidentified > 0 {
-			r.Summary.Warnings = append(r.Summary.Warnings, fmt.Sprintf(
-				"%s: records without an id, left out: %d", s.Source, s.sum.Unidentified))
-		}
+		held, counted := s.Snapshot.Counts["users"]
+		r.warnf(s, counted && held != read,
+			"the snapshot holds %d accounts, %d could be read: some may be reported as missing wrongly", held, read)
+		r.warnf(s, s.sum.Unidentified > 0, "records without an id, left out: %d", s.sum.Unidentified)
+		r.warnf(s, s.sum.Users > 0 && len(s.attrs) > 0 && s.withAttrs == 0,
+			"no account has an attribute to compare: attributes are not compared")
+	}
+}
+
+func (r *Result) warnf(s *store, is bool, format string, args ...any) {
+	if is {
+		r.Summary.Warnings = append(r.Summary.Warnings, s.Source+": "+fmt.Sprintf(format, args...))
 	}
 }
 

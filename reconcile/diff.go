@@ -240,8 +240,10 @@ func (p *pairing) names() {
 	p.attribute(FieldZoneinfo, SeverityLow, p.l.Zoneinfo, p.r.Zoneinfo)
 }
 
+// attributes compares the vendors' own attributes. An account without any may
+// have none set; a side without any does not keep them.
 func (p *pairing) attributes() {
-	if p.l.Attributes == nil || p.r.Attributes == nil {
+	if p.sides[0].withAttrs == 0 || p.sides[1].withAttrs == 0 {
 		return
 	}
 	for _, a := range p.o.Attributes {

@@ -196,6 +196,27 @@ func optionDiffs() []diffCase {
 	}
 }
 
+// Whoever has none of the attributes that others have lacks them; where nobody
+// has one, nobody was asked.
+func TestAttributesKept(t *testing.T) {
+	plan := func(u *schema.User) { u.Attributes = map[string]string{"plan": "gold"} }
+	o := reconcile.Options{Attributes: []reconcile.AttributePair{{Left: "plan", Right: "plan"}}}
+	left := []schema.User{auth0("auth0|1", linkID("s1"), plan), auth0("auth0|2", linkID("s2"), plan)}
+
+	r := compare(t, side("acme", left...), side("pool", cognito("s1", plan), cognito("s2")), o)
+	if diff := cmp.Diff([]string{"attribute ; auth0|2 ; s2 ; K1 ; plan ; gold ; "}, briefs(drifts(t, r))); diff != "" {
+		t.Errorf("kept on both sides (-want +got):\n%s", diff)
+	}
+	r = compare(t, side("acme", left...), side("pool", cognito("s1"), cognito("s2")), o)
+	if got := briefs(drifts(t, r)); len(got) != 0 {
+		t.Errorf("kept on one side: got %v, want none", got)
+	}
+	want := []string{"pool: no account has an attribute to compare: attributes are not compared"}
+	if diff := cmp.Diff(want, r.Summary.Warnings); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
+
 func TestScope(t *testing.T) {
 	list := []schema.User{
 		auth0("auth0|1", identity("auth0", "1"), email("a@x.io", false), roles("staff")),
@@ -378,6 +399,24 @@ func TestNothingStaysBehind(t *testing.T) {
 		}
 	}
 	wantEmpty(t, o.TempDir)
+}
+
+// A result that is closed has lost its rows, and says so.
+func TestClosed(t *testing.T) {
+	r := compare(t, side("acme", auth0("auth0|1")), side("pool"), reconcile.Options{})
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var errs []error
+	for _, err := range r.Rows() {
+		errs = append(errs, err)
+	}
+	for _, err := range r.Persons(context.Background()) {
+		errs = append(errs, err)
+	}
+	if len(errs) != 2 || errs[0] == nil || errs[1] == nil {
+		t.Errorf("got %v, want two errors", errs)
+	}
 }
 
 func TestOddSnapshots(t *testing.T) {

@@ -30,30 +30,23 @@ func (f *findings) pair(d *Drift, e edge) error {
 	if err != nil {
 		return err
 	}
-	d.PersonKey, err = f.personKey(e)
-	if err != nil {
-		return err
-	}
 	d.LeftID, d.LeftName = l.UserID, l.UserName
 	d.RightID, d.RightName = r.UserID, r.UserName
+	d.PersonKey = PersonKey(l.UserID)
+	if leading(f.sides) == 1 {
+		d.PersonKey = PersonKey(r.UserID)
+	}
 	return f.add(d)
 }
 
-// personKey is that of the leading account of two.
-func (f *findings) personKey(e edge) (string, error) {
-	if leading(f.sides) == 0 {
-		return f.keyOf(0, e.left)
-	}
-	return f.keyOf(1, e.right)
-}
-
-func (f *findings) keyOf(side int, i int32) (string, error) {
+// keyOf is the key of the person an account belongs to.
+func (f *findings) keyOf(side int, i int32, u *schema.User) (string, error) {
 	s := f.sides[side]
-	if s.linked(i) && leading(f.sides) != side {
-		s, i = f.sides[1-side], s.link[i]
+	if !s.linked(i) || leading(f.sides) == side {
+		return PersonKey(u.UserID), nil
 	}
-	u, err := s.at(i)
-	return PersonKey(u.UserID), err
+	partner, err := f.sides[1-side].at(s.link[i])
+	return PersonKey(partner.UserID), err
 }
 
 // single adds a row about one account. A key named by Field is its value.
@@ -62,7 +55,7 @@ func (f *findings) single(d *Drift, side int, i int32) error {
 	if err != nil {
 		return err
 	}
-	if d.PersonKey, err = f.keyOf(side, i); err != nil {
+	if d.PersonKey, err = f.keyOf(side, i, &u); err != nil {
 		return err
 	}
 	value := keyValue(d.Field, &u)

@@ -176,7 +176,8 @@ type claim struct {
 type providerNames struct {
 	// auth0 is nil when nothing is configured.
 	auth0 map[string]bool
-	// canon maps every known name of a social provider, lower case, to one.
+	// canon maps every known name of a social provider, lower case, to one; ""
+	// for those switched off.
 	canon map[string]string
 }
 
@@ -191,8 +192,8 @@ func newProviderNames(o *Options) providerNames {
 	names := DefaultProviders()
 	maps.Copy(names, o.Providers)
 	for strategy, provider := range names {
+		n.canon[strings.ToLower(strategy)] = strings.ToLower(provider)
 		if provider != "" {
-			n.canon[strings.ToLower(strategy)] = strings.ToLower(provider)
 			n.canon[strings.ToLower(provider)] = strings.ToLower(provider)
 		}
 	}
@@ -248,7 +249,7 @@ func (n providerNames) isAuth0(c claim) bool {
 
 // social is the one name of a claim's social provider, "" if it is none.
 func (n providerNames) social(c claim) string {
-	if s := n.canon[strings.ToLower(c.provider)]; s != "" {
+	if s, known := n.canon[strings.ToLower(c.provider)]; known {
 		return s
 	}
 	if c.social {

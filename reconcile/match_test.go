@@ -367,13 +367,19 @@ func TestManyCandidates(t *testing.T) {
 
 func TestSameKindOnBothSides(t *testing.T) {
 	old := side("old", auth0("auth0|1", identity("auth0", "1"), social("github", "5")), auth0("auth0|2", linkID("auth0|9")))
-	renewed := side("renewed", auth0("auth0|8", social("github", "5")), auth0("auth0|9"))
+	renewed := side("renewed", auth0("auth0|8", social("github", "5"), social("windowslive", "6")), auth0("auth0|9"))
 	r := compare(t, old, renewed, reconcile.Options{})
 	if diff := cmp.Diff([]string{"auth0|1=auth0|8 K3", "auth0|2=auth0|9 K1"}, links(t, r)); diff != "" {
 		t.Errorf("tenants (-want +got):\n%s", diff)
 	}
 	if got := r.Summary.Left.Kind; got != schema.KindAuth0User {
 		t.Errorf("kind told from the ids: got %q", got)
+	}
+
+	off := reconcile.Options{Providers: map[string]string{"google-oauth2": ""}}
+	r = compare(t, side("old", auth0("auth0|1", social("google-oauth2", "5"))), side("renewed", auth0("auth0|8", social("google-oauth2", "5"))), off)
+	if got := links(t, r); len(got) != 0 {
+		t.Errorf("a provider switched off: got %v, want none", got)
 	}
 
 	r = compare(t, side("blue", cognito("b1", identity("Auth0", "auth0|1"))), side("green", cognito("g1", identity("Auth0", "auth0|1"))),

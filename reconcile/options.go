@@ -58,7 +58,8 @@ type Options struct {
 	// leaves that name out.
 	GroupMap []GroupPair
 	// Attributes are pairs of vendor attributes (schema.User.Attributes) to
-	// compare, besides the fields in Compare.
+	// compare, besides the fields in Compare. Where no account of a side has one
+	// of them, that side does not keep them: a warning says so.
 	Attributes []AttributePair
 	// TempDir is where the fields compared wait on disk, about 1 KiB an
 	// account at its peak; default the system's. The files are readable by

@@ -105,32 +105,47 @@ func (t *tape) frame(rec []byte) error {
 
 // frames reads the records of a stretch of a tape.
 type frames struct {
-	r   *bufio.Reader
-	rec []byte
+	r    *bufio.Reader
+	rec  []byte
+	left int64 // bytes not read yet
 }
 
 func (t *tape) frames(from, to int64, buffer int) *frames {
-	return &frames{r: bufio.NewReaderSize(io.NewSectionReader(t, from, to-from), buffer)}
+	return &frames{r: bufio.NewReaderSize(io.NewSectionReader(t, from, to-from), buffer), left: to - from}
 }
 
 // next reads a record, which is good until the following call; io.EOF behind
 // the last.
 func (f *frames) next() ([]byte, error) {
+	if f.left == 0 {
+		return nil, io.EOF
+	}
 	n, err := binary.ReadUvarint(f.r)
 	if err != nil {
-		if errors.Is(err, io.EOF) {
-			return nil, io.EOF
-		}
-		return nil, fmt.Errorf("read temporary file: %w", err)
+		return nil, fmt.Errorf("read temporary file: %w", noEOF(err))
 	}
 	if n > maxRecord {
 		return nil, errSpilled
 	}
 	f.rec = slices.Grow(f.rec[:0], int(n))[:n]
 	if _, err := io.ReadFull(f.r, f.rec); err != nil {
-		return nil, fmt.Errorf("read temporary file: %w", err)
+		return nil, fmt.Errorf("read temporary file: %w", noEOF(err))
 	}
+	f.left -= int64(uvarintLen(n)) + int64(len(f.rec))
 	return f.rec, nil
+}
+
+// noEOF keeps a tape that ends too early from passing for one that is read.
+func noEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+func uvarintLen(n uint64) int {
+	var b [binary.MaxVarintLen64]byte
+	return binary.PutUvarint(b[:], n)
 }
 
 // spool sorts records by their bytes, on disk when they are many.

@@ -43,8 +43,9 @@ type store struct {
 
 	filter filter
 	attrs  map[string]bool
-	// withLink and withFederated count accounts that may have claims of K1, K2.
-	withLink, withFederated int64
+	// withLink and withFederated count accounts that may have claims of K1, K2;
+	// withAttrs those that have an attribute to compare.
+	withLink, withFederated, withAttrs int64
 }
 
 func (s *store) len() int { return len(s.flags) }
@@ -180,6 +181,9 @@ func (s *store) census(u *schema.User) {
 	}
 	if len(u.Identities) > 0 || isExternal(u) {
 		s.withFederated++
+	}
+	if len(u.Attributes) > 0 {
+		s.withAttrs++
 	}
 }
 
