@@ -165,8 +165,7 @@ type Auth0Logs struct {
 	// Overlap is the span before the cursor read again in every run, for
 	// records that arrive late.
 	Overlap time.Duration `yaml:"overlap"`
-	// Retention is how long the tenant's plan keeps logs; 0 if not said. What
-	// a run comes too late for is declared as a gap.
+	// Retention is how long the tenant's plan keeps logs; 0 if not said.
 	Retention time.Duration `yaml:"retention"`
 	// Rate is the most requests a second; 0 is the source's own default.
 	Rate float64 `yaml:"rate"`
