@@ -357,7 +357,7 @@ func (rd *reading) end(ctx context.Context) error {
 	if err := rd.content.failed(); err != nil {
 		return &storeError{err: err, reading: true}
 	}
-	cut := rd.split.cutOff || rd.content.broken != nil
+	cut := rd.split.cutOff || rd.split.unclosed || rd.content.broken != nil
 	if cut && rd.growing() {
 		rd.held = true
 		return nil

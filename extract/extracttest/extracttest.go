@@ -10,7 +10,7 @@ import (
 )
 
 // patience is how long a source may take to notice that it was stopped.
-const patience = 10 * time.Second
+const patience = 5 * time.Second
 
 // Harness tells the kit how to make the source under test. Only New is needed.
 //
@@ -48,6 +48,9 @@ func Run(t *testing.T, h Harness) {
 	whole := h.read(t, h.New(t, &Ledger{}), h.From)
 	if whole.err != nil {
 		t.Fatalf("reading from %q: %v", h.From, whole.err)
+	}
+	if t.Failed() {
+		t.FailNow() // every other reading would say the same
 	}
 	t.Run("pages", func(t *testing.T) { checkPages(t, h, whole) })
 	t.Run("snapshots", func(t *testing.T) { checkSnapshots(t, whole) })
