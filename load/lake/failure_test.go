@@ -307,7 +307,7 @@ func TestParts(t *testing.T) {
 func TestSameRowsSameBytes(t *testing.T) {
 	for name, newSink := range sinks() {
 		var first map[string][]byte
-		for i := range 5 {
+		for i := range 3 {
 			store := blobtest.NewMemory()
 			var rows []load.Row
 			for n := range 300 {

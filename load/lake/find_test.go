@@ -260,3 +260,36 @@ func TestCounts(t *testing.T) {
 		}
 	}
 }
+
+// What an earlier version wrote has fewer columns.
+func TestOlderColumns(t *testing.T) {
+	type userObject struct {
+		Name string `parquet:"name,optional"`
+	}
+	type event struct {
+		Time    int64       `parquet:"time"`
+		User    *userObject `parquet:"user,optional"`
+		Message string      `parquet:"message,optional"`
+		Retired string      `parquet:"retired,optional"`
+	}
+	store := blobtest.NewMemory()
+	at := time.Date(2026, 1, 1, 5, 0, 0, 0, time.UTC).UnixMilli()
+	key := "events/source=acme/dt=2026-01-01/000000000001-000000000001.parquet"
+	old := []event{{at, nil, "a", "x"}, {at + 1, &userObject{"mary"}, "b", "x"}}
+	if _, err := lake.WriteTable(t.Context(), store, key, slices.Values(old)); err != nil {
+		t.Fatal(err)
+	}
+	for f, err := range lake.Open(store).Find(t.Context(), lake.Query{User: "Mary"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := schema.Event{Time: at + 1, User: &schema.UserObject{Name: "mary"}, Message: "b"}
+		same(t, "old", []schema.Event{want}, []schema.Event{f.Event})
+	}
+	if got := len(found(t, store, lake.Query{User: "mary"})); got != 1 {
+		t.Errorf("found %d, want 1", got)
+	}
+	same(t, "old", []schema.Event{
+		{Time: at, Message: "a"}, {Time: at + 1, Message: "b", User: &schema.UserObject{Name: "mary"}},
+	}, readBack[schema.Event](t, store, key))
+}

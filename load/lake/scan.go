@@ -236,7 +236,11 @@ func (o *openObjects) at(ctx context.Context, object int) (*eventReader, error) 
 	if o.open == nil {
 		o.open = map[int]*eventReader{}
 	}
-	r := &eventReader{file: f, rows: parquet.NewGenericReader[schema.Event](f.File)}
+	r := &eventReader{
+		file: f,
+		rows: parquet.NewGenericReader[schema.Event](f.File),
+		old:  olderThan[schema.Event](f.Schema()),
+	}
 	o.open[object] = r
 	return r, nil
 }
@@ -253,6 +257,7 @@ func (o *openObjects) close() {
 type eventReader struct {
 	file *openedParquet
 	rows *parquet.GenericReader[schema.Event]
+	old  older
 }
 
 func (r *eventReader) event(row int64) (schema.Event, error) {
@@ -262,6 +267,7 @@ func (r *eventReader) event(row int64) (schema.Event, error) {
 	var one [1]schema.Event
 	n, err := r.rows.Read(one[:])
 	if n == 1 {
+		r.old.forget(&one[0])
 		return one[0], nil
 	}
 	if err == nil || errors.Is(err, io.EOF) {

@@ -106,13 +106,15 @@ func readParquet[T any](ctx context.Context, store blob.Store, key string) iter.
 		defer f.Close()
 		r := parquet.NewGenericReader[T](f.File)
 		defer r.Close()
+		old := olderThan[T](f.Schema())
 		rows := make([]T, batchRows)
 		for err == nil {
 			clear(rows) // what the reader leaves alone is not to come from the batch before
 			var n int
 			n, err = r.Read(rows)
-			for _, row := range rows[:n] {
-				if !yield(row, nil) {
+			for i := range rows[:n] {
+				old.forget(&rows[i])
+				if !yield(rows[i], nil) {
 					return
 				}
 			}
