@@ -23,10 +23,7 @@ func Scrub(kind schema.Kind, line []byte) []byte {
 	// What a cut leaves behind can, in odd text, read as a secret of its own.
 	for range 8 {
 		s := scrubber{secretBody: bodyIsSecret(kind, line)}
-		edits, ok := s.json(line)
-		if !ok {
-			edits = s.text(line)
-		}
+		edits := s.text(line)
 		if len(edits) == 0 {
 			return line
 		}
@@ -73,7 +70,7 @@ func merge(edits []edit) []edit {
 
 // maxNesting is how many strings deep JSON within JSON is taken apart; below
 // that it is searched as text.
-const maxNesting = 4
+const maxNesting = 8
 
 // maxFrames bounds the nesting of what is read as JSON (encoding/json has the
 // same bound): each level takes memory. What is deeper is searched as text.
@@ -110,19 +107,19 @@ type lexer struct {
 	edits []edit
 }
 
-// json finds the secrets of a JSON text; ok is false when it is none.
-func (s *scrubber) json(text []byte) (edits []edit, ok bool) {
+// json finds the secrets of the JSON value that begins the text, and tells where
+// it ends. One that is broken off, or turns out to be none, is not ok: what was
+// found until there counts all the same.
+func (s *scrubber) json(text []byte) (edits []edit, end int, ok bool) {
 	l := &lexer{scrubber: s, text: text, stack: make([]frame, 0, 16)}
-	if !l.value() {
-		return nil, false
+	ok = l.value()
+	for ok && len(l.stack) > 0 {
+		ok = len(l.stack) <= maxFrames && l.step()
 	}
 	for len(l.stack) > 0 {
-		if len(l.stack) > maxFrames || !l.step() {
-			return nil, false
-		}
+		l.close()
 	}
-	l.space()
-	return l.edits, l.at == len(l.text)
+	return l.edits, l.at, ok
 }
 
 // step reads what comes next within the innermost container: its end, or one
@@ -153,10 +150,7 @@ func (l *lexer) name(top *frame) bool {
 	if l.next() != '"' {
 		return false
 	}
-	from, to, seen, ok := l.quoted()
-	if !ok {
-		return false
-	}
+	from, to, seen := l.quoted()
 	raw := l.text[from:to]
 	if seen&seenEscape != 0 {
 		raw, _ = unescape(raw)
@@ -240,10 +234,7 @@ func (l *lexer) close() {
 }
 
 func (l *lexer) stringValue(class secretClass) bool {
-	from, to, seen, ok := l.quoted()
-	if !ok {
-		return false
-	}
+	from, to, seen := l.quoted()
 	l.notePair(from, to)
 	if class != notSecret && l.cut(class, from, to) {
 		return true
@@ -384,8 +375,9 @@ var seenTable = [256]uint8{
 	'{': seenOpening, '[': seenOpening, 'J': seenJWT, '-': seenDash,
 }
 
-// quoted reads a string and returns where its inside begins and ends.
-func (l *lexer) quoted() (from, to int, seen uint8, ok bool) {
+// quoted reads a string and returns where its inside begins and ends: with the
+// text, if it is cut off.
+func (l *lexer) quoted() (from, to int, seen uint8) {
 	from = l.at + 1
 	for i := from; i < len(l.text); i++ {
 		c := l.text[i]
@@ -393,10 +385,11 @@ func (l *lexer) quoted() (from, to int, seen uint8, ok bool) {
 		switch c {
 		case '"':
 			l.at = i + 1
-			return from, i, seen, true
+			return from, i, seen
 		case '\\':
 			i++
 		}
 	}
-	return 0, 0, 0, false
+	l.at = len(l.text)
+	return from, l.at, seen
 }

@@ -32,7 +32,7 @@ const (
 	// at. Numbers are settings too.
 	secretToken
 	// secretCode: as secretToken, but numbers of four digits or more are codes;
-	// shorter values are not, nor is anything below an error (errorParents).
+	// shorter values are not, nor is the plain code of an error (errorParents).
 	secretCode
 )
 
@@ -174,7 +174,7 @@ func classOf(plain []byte) secretClass {
 // called parent.
 func classWithin(parent, plain []byte) secretClass {
 	class := classOf(plain)
-	if class == secretCode && slices.Contains(errorParents, string(parent)) {
+	if string(plain) == "code" && slices.Contains(errorParents, string(parent)) {
 		return notSecret
 	}
 	if class != notSecret {

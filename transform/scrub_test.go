@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/idtrail/idtrail/schema"
 	"github.com/idtrail/idtrail/transform"
@@ -106,6 +107,9 @@ func TestScrub(t *testing.T) {
 		{"JSON within prose", `{"m":"got {\"client_secret\": \"abc\"} from it"}`, `{"m":"got {\"client_secret\": \"[scrubbed]\"} from it"}`},
 		{"cut off JSON", `{"type":"ss","details":{"password":"hunt`, `{"type":"ss","details":{"password":"[scrubbed]`},
 		{"cut off list", `{"recovery_codes":["AAAA","BBB`, `{"recovery_codes":"[scrubbed]"`},
+		{"cut off string of JSON", `{"x":"{\"a\":1,\"otp\":\"hunt`, `{"x":"{\"a\":1,\"otp\":\"[scrubbed]`},
+		{"escaped separators", `got \u0026token\u003dabcdef\u0026x=1`, `got \u0026token\u003d[scrubbed]\u0026x=1`},
+		{"recovery code of an error", `{"error":{"recovery_code":"AAAA","code":"E_CODE"}}`, `{"error":{"recovery_code":"[scrubbed]","code":"E_CODE"}}`},
 		{"cut off number", `{"otp":123456,"x":`, `{"otp":"[scrubbed]","x":`},
 		{
 			"landed text", `{"idtrail_unparsed":{"reason":"r","text":"{\"password\":\"hunt"}}`,
@@ -182,12 +186,16 @@ func TestScrubLandedBytes(t *testing.T) {
 
 // A text made to be slow for a searcher that starts over at each find.
 func TestScrubIsLinear(t *testing.T) {
-	for _, piece := range []string{"token=", "token:\\\"", "://", "eyJ", "-----BEGIN ", "\"password\":[", "%25", "bearer ", "[", "{\\\"a\\\":"} {
+	for _, piece := range []string{"token=", "token:\\\"", "://", "eyJ", "-----BEGIN ", "\"password\":[", "%25", "bearer ", "[", "{\\\"a\\\":", "a@://:"} {
 		line := []byte(`{"x":"` + strings.Repeat(piece, 1<<20/len(piece)) + `"}`)
 		if !json.Valid(line) {
 			line = []byte(strings.Repeat(piece, 1<<20/len(piece)))
 		}
+		start := time.Now()
 		transform.Scrub(schema.KindAuth0Log, line)
+		if took := time.Since(start); took > 10*time.Second {
+			t.Errorf("1 MiB of %q took %s", piece, took)
+		}
 	}
 }
 

@@ -6,25 +6,53 @@ import (
 	"unicode/utf8"
 )
 
-// text finds the secrets of a text: of the JSON it may be, else of whatever it
-// is.
+// text finds the secrets of a text: by name in the JSON it is or holds, and by
+// their looks in whatever else it is.
 func (s *scrubber) text(text []byte) []edit {
-	if s.nesting <= maxNesting && looksJSON(text) {
-		if edits, ok := s.json(text); ok {
-			return edits
-		}
+	var edits []edit
+	whole := false
+	if s.nesting <= maxNesting {
+		edits, whole = s.values(text)
 	}
-	edits := findJWTs(nil, text)
+	if whole {
+		return edits
+	}
+	edits = findJWTs(edits, text)
 	edits = findCredentials(edits, text)
 	edits = findURLPasswords(edits, text)
 	edits = findPrivateKeys(edits, text)
 	return s.settings(edits, text)
 }
 
-func looksJSON(text []byte) bool {
-	trimmed := bytes.TrimLeft(text, " \t\r\n")
-	return len(trimmed) > 1 && (trimmed[0] == '{' || trimmed[0] == '[' || trimmed[0] == '"')
+// values finds the secrets of the JSON values within a text. whole tells that
+// the text is one value and nothing else, so that there is no more to look at.
+func (s *scrubber) values(text []byte) (edits []edit, whole bool) {
+	at, opening := blanks(text), "{["
+	if bytes.IndexByte(text, '\\') >= 0 {
+		opening = "{[\"" // a string may hold JSON, escaped
+	}
+	for first := true; ; first = false {
+		if !first || at == len(text) || text[at] != '"' {
+			i := bytes.IndexAny(text[at:], opening)
+			if i < 0 {
+				return edits, false
+			}
+			first = first && i == 0
+			at += i
+		}
+		found, n, ok := s.json(text[at:])
+		for _, e := range found {
+			edits = append(edits, edit{at + e.from, at + e.to, e.with})
+		}
+		at += n
+		if first && ok && at+blanks(text[at:]) == len(text) {
+			return edits, true
+		}
+	}
 }
+
+// blanks is how many blanks begin the text.
+func blanks(text []byte) int { return len(text) - len(bytes.TrimLeft(text, " \t\r\n")) }
 
 // findJWTs finds signed, unsigned and encrypted tokens in their compact form.
 func findJWTs(edits []edit, text []byte) []edit {
@@ -142,6 +170,12 @@ func (s *scrubber) settings(edits []edit, text []byte) []edit {
 		sep := separator{from: i, to: i + 1, colon: text[i] == ':'}
 		switch text[i] {
 		case '=', ':':
+		case '\\':
+			if bytes.HasPrefix(text[i:], []byte(`\u003d`)) || bytes.HasPrefix(text[i:], []byte(`\u003D`)) {
+				sep.to = i + len(`\u003d`)
+			} else {
+				continue
+			}
 		case '%':
 			sep.to = i + encodedEqual(text[i:])
 		default:
@@ -264,6 +298,10 @@ func nameBefore(text []byte) (name []byte, quote string) {
 		from--
 	}
 	name = text[from:end]
+	// Of "\u0026token" the name begins behind the escape.
+	if from > 0 && text[from-1] == '\\' && len(name) > 5 && name[0] == 'u' {
+		name = name[5:]
+	}
 	// Of "%3Ftoken" and "%26token" the name begins behind the code.
 	if from > 0 && text[from-1] == '%' {
 		for bytes.HasPrefix(name, []byte("25")) {
