@@ -23,7 +23,7 @@ import (
 )
 
 const (
-	tokenPath = "/oauth/token"
+	tokenPath = "/oauth/token" //nolint:gosec // a path
 	// tokenSlack renews a token before it runs out on the way.
 	tokenSlack = time.Minute
 	userAgent  = "idtrail"
@@ -165,8 +165,7 @@ func (c *client) try(ctx context.Context, path string, query url.Values) ([]byte
 
 // strip takes off what net/http adds: the URL, which says no more than we do.
 func strip(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
 	}
 	return err

@@ -257,12 +257,10 @@ type transient struct{ error }
 func (e transient) Unwrap() error { return e.error }
 
 func repeatable(err error) bool {
-	var status *StatusError
-	if errors.As(err, &status) {
+	if status, ok := errors.AsType[*StatusError](err); ok {
 		return status.Status == http.StatusRequestTimeout || status.Status >= 500
 	}
-	var cert *tls.CertificateVerificationError
-	if errors.As(err, &cert) {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return false
 	}
 	return errors.As(err, &transient{})

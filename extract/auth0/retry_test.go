@@ -9,7 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -75,6 +75,33 @@ func TestFaultsOnce(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// The same for the token: two requests, never a page lost.
+func TestTokenFaults(t *testing.T) {
+	for name, f := range faults() {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				all := series(10, time.Now())
+				x := newTenant(all, fake.Auth0Options{Fault: fake.OnCalls(fake.TokenPath, f, 1)})
+				sameIDs(t, idsIn(x.mustRead(t, "")), idsOf(all))
+				if got := x.Count(fake.TokenPath); got != 2 {
+					t.Errorf("got %d token requests, want 2", got)
+				}
+				x.SetFault(func(c fake.Call) *fake.Fault {
+					if c.Path == fake.TokenPath {
+						return f
+					}
+					return nil
+				})
+				_, err := x.read(t, "")
+				hidesSecret(t, err)
+				if err == nil || strings.Contains(err.Error(), "/oauth/token") {
+					t.Errorf("token faulty for ever: got error %v", err)
+				}
+			})
+		})
 	}
 }
 
@@ -263,7 +290,7 @@ func TestCredentials(t *testing.T) {
 				if !errors.Is(err, tt.want) {
 					t.Errorf("got error %v, want %v", err, tt.want)
 				}
-				if tt.want == auth0.ErrScope && !strings.Contains(err.Error(), "read:logs") {
+				if errors.Is(tt.want, auth0.ErrScope) && !strings.Contains(err.Error(), "read:logs") {
 					t.Errorf("error %v does not name the scope", err)
 				}
 				if got := x.Count(fake.TokenPath); got != tt.tokens {
@@ -435,7 +462,7 @@ func TestNobodyThere(t *testing.T) {
 func TestUntrustedCertificate(t *testing.T) {
 	x := newTenant(nil, fake.Auth0Options{})
 	server := httptest.NewUnstartedServer(x)
-	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	server.StartTLS()
 	defer server.Close()
 	x.opts.Domain = server.URL
@@ -510,7 +537,7 @@ func TestEndlessBody(t *testing.T) {
 			return inner.RoundTrip(r)
 		}
 		calls++
-		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: errorBody{endless{}}}, nil
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: errorBody{endless{}}}, nil
 	})
 	if _, err := x.read(t, ""); err == nil || !strings.Contains(err.Error(), "larger than") || calls != 1 {
 		t.Errorf("got error %v after %d calls, want one that names the bound", err, calls)

@@ -3,6 +3,7 @@ package fake
 import (
 	"crypto/rsa"
 	"encoding/json"
+	"maps"
 	"math"
 	"net/http"
 	"net/url"
@@ -15,7 +16,7 @@ import (
 
 // The paths [Auth0] answers.
 const (
-	TokenPath = "/oauth/token"
+	TokenPath = "/oauth/token" //nolint:gosec // a path
 	LogsPath  = "/api/v2/logs"
 )
 
@@ -172,9 +173,7 @@ func (a *Auth0) management(r *http.Request) answer {
 		return answer{status: f.Status, header: header, body: []byte(f.Body)}
 	}
 	ans := a.authorised(r)
-	for k, v := range header {
-		ans.header[k] = v
-	}
+	maps.Copy(ans.header, header)
 	return ans
 }
 

@@ -269,7 +269,7 @@ func TestFaults(t *testing.T) {
 	}
 	x.server.SetFault(fake.OnCalls(fake.LogsPath, fake.TooMany(time.Minute, true), 3))
 	res, _, err := request()
-	if err != nil || res.StatusCode != 429 || res.Header.Get("Retry-After") != "60" ||
+	if err != nil || res.StatusCode != http.StatusTooManyRequests || res.Header.Get("Retry-After") != "60" ||
 		res.Header.Get("X-RateLimit-Reset") != strconv.FormatInt(x.clock.at.Unix()+60, 10) {
 		t.Errorf("429: got %v and error %v", res, err)
 	}

@@ -1,6 +1,7 @@
 package fake
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -94,9 +95,7 @@ func (f *Fault) send(w http.ResponseWriter, r *http.Request, a answer, now time.
 func (f *Fault) replace(a answer, now time.Time) answer {
 	b := answer{status: f.Status, header: a.header.Clone(), body: []byte(f.Body)}
 	b.header.Del("Link")
-	for k, v := range f.Header {
-		b.header[k] = v
-	}
+	maps.Copy(b.header, f.Header)
 	if f.ResetIn != 0 {
 		b.header.Set("X-RateLimit-Limit", "10")
 		b.header.Set("X-RateLimit-Remaining", "0")
@@ -109,9 +108,7 @@ func (f *Fault) replace(a answer, now time.Time) answer {
 }
 
 func (a answer) write(w http.ResponseWriter) int {
-	for k, v := range a.header {
-		w.Header()[k] = v
-	}
+	maps.Copy(w.Header(), a.header)
 	w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
 	w.WriteHeader(a.status)
 	_, _ = w.Write(a.body)
@@ -127,9 +124,7 @@ func (a answer) spoil(w http.ResponseWriter, r *http.Request, f *Fault) int {
 		cut = min(f.Truncate, len(a.body))
 	}
 	rest := a.body[cut:]
-	for k, v := range a.header {
-		w.Header()[k] = v
-	}
+	maps.Copy(w.Header(), a.header)
 	w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
 	w.WriteHeader(a.status)
 	_, _ = w.Write(a.body[:cut])

@@ -242,6 +242,16 @@ func (g *logMaker) oddValue(odd string) {
 		g.rec.Details = json.RawMessage("null")
 	case "unknown_code":
 		g.rec.Type = "zz_not_invented_yet"
+	case "masked_values":
+		g.rec.Details, g.rec.UserName, g.rec.IP = map[string]any{"request": "*****", "response": "*****"}, "*****", "*****"
+	default:
+		g.oddHead(odd)
+	}
+}
+
+// oddHead spoils what every record has.
+func (g *logMaker) oddHead(odd string) {
+	switch odd {
 	case "date_unparseable":
 		g.rec.Date = "last Tuesday"
 	case "date_object":
@@ -252,7 +262,5 @@ func (g *logMaker) oddValue(odd string) {
 		g.rec.Type = nil
 	case "type_number":
 		g.rec.Type = 42
-	case "masked_values":
-		g.rec.Details, g.rec.UserName, g.rec.IP = map[string]any{"request": "*****", "response": "*****"}, "*****", "*****"
 	}
 }

@@ -165,7 +165,7 @@ func readTrail(t *testing.T, dir string) map[string][]byte {
 		if err != nil {
 			return err
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }()
 		z, err := gzip.NewReader(f)
 		if err != nil {
 			return err

@@ -159,10 +159,11 @@ func (t *Tenant) accounts(i int) ([]auth0User, []cognitoUser) {
 		return []auth0User{l}, []cognitoUser{r, second}
 	case caseConflict:
 		return t.conflict(p, l, r)
+	default:
+		t.link(p, &l, &r)
+		t.differ(p, &l, &r)
+		return []auth0User{l}, []cognitoUser{r}
 	}
-	t.link(p, &l, &r)
-	t.differ(p, &l, &r)
-	return []auth0User{l}, []cognitoUser{r}
 }
 
 // conflict: the pool's user signs in through the account of one person and has
@@ -197,18 +198,16 @@ func (t *Tenant) link(p person, l *auth0User, r *cognitoUser) {
 		l.Identities = []auth0Identity{{Connection: SMSName, UserID: strings.TrimPrefix(l.UserID, "sms|"), Provider: SMSName}}
 		r.unset("email")
 		r.unset("email_verified")
+	default:
 	}
 }
 
 // differ makes the accounts differ in what the case is about.
 func (t *Tenant) differ(p person, l *auth0User, r *cognitoUser) {
-	yes, no := true, false
 	switch p.kind {
 	case caseSpelling:
 		l.Email = strings.ToUpper(l.Email[:1]) + l.Email[1:len(l.Email)-len("northwind.example")] + "Northwind.Example"
 		l.Name, l.GivenName = decompose(l.Name), decompose(l.GivenName)
-	case caseBlockedBoth:
-		l.Blocked, r.Enabled = &yes, false
 	case caseName:
 		l.Name = "Dr. " + l.Name
 	case caseFamily:
@@ -222,9 +221,23 @@ func (t *Tenant) differ(p person, l *auth0User, r *cognitoUser) {
 	case caseEmail:
 		r.set("email", "old."+p.email)
 	case caseEmailVerified:
-		l.EmailVerified = &no
+		l.EmailVerified = new(false)
+	case caseCandidate:
+		l.EmailVerified = new(false)
+		// The phone would link what is to stay apart.
+		l.PhoneNumber, l.PhoneVerified = "", nil
+	default:
+		differInRights(p.kind, l, r)
+	}
+}
+
+// differInRights is differ for what an account may do, not what it is.
+func differInRights(kind personCase, l *auth0User, r *cognitoUser) {
+	switch kind {
+	case caseBlockedBoth:
+		l.Blocked, r.Enabled = new(true), false
 	case caseBlocked:
-		l.Blocked = &yes
+		l.Blocked = new(true)
 	case caseDisabled:
 		r.Enabled = false
 	case casePending:
@@ -236,11 +249,8 @@ func (t *Tenant) differ(p person, l *auth0User, r *cognitoUser) {
 	case caseRoleRight:
 		r.Groups = append(r.Groups, "beta-testers")
 	case caseMFABoth, caseMFALeft, caseMFARight:
-		factors(p.kind, l, r)
-	case caseCandidate:
-		l.EmailVerified = &no
-		// The phone would link what is to stay apart.
-		l.PhoneNumber, l.PhoneVerified = "", nil
+		factors(kind, l, r)
+	default:
 	}
 }
 
