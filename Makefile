@@ -35,7 +35,7 @@ help: ## List the targets
 
 .PHONY: build
 build: ## Build bin/idtrail
-	go build -trimpath -o bin/idtrail ./cmd/idtrail
+	go build -o bin/idtrail ./cmd/idtrail
 
 .PHONY: demo
 demo: build ## Run the whole line on a demo tenant; needs no account
