@@ -2,6 +2,7 @@ package transform
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -359,7 +360,7 @@ func (l *auth0Log) requestData() string {
 
 func (l *auth0Log) answer() *schema.Response {
 	a := &schema.Response{}
-	if code, ok := integer(l.response.get("statusCode", "status_code")); ok && int64(int32(code)) == code {
+	if code, ok := integer(l.response.get("statusCode", "status_code")); ok && code >= 0 && code <= math.MaxInt32 {
 		a.Code = new(int32(code))
 		l.response.drop("statusCode", "status_code")
 	}

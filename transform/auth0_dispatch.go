@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"math"
 	"strings"
 	"time"
 
@@ -243,7 +244,7 @@ func cleanup(l *auth0Log) {
 }
 
 func (l *auth0Log) count(v gjson.Result) {
-	if n, ok := integer(v); ok && n >= 0 && n <= 1<<31-1 {
+	if n, ok := integer(v); ok && n >= 0 && n <= math.MaxInt32 {
 		l.event.Count = new(int32(n))
 	}
 }

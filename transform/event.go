@@ -409,15 +409,20 @@ func require(e *schema.Event) {
 	}
 	e.Cloud.Provider = firstOf(e.Cloud.Provider, e.Metadata.Product.VendorName, product)
 	switch e.ClassUID {
-	case schema.ClassAccountChange, schema.ClassUserAccess, schema.ClassAuthentication:
+	case schema.ClassAccountChange:
 		requireUser(e)
-	case schema.ClassGroupManagement:
-		if e.Group == nil {
-			e.Group = &schema.Group{Name: "unknown"}
+	case schema.ClassAuthentication:
+		requireUser(e)
+		if e.Service == nil && e.DstEndpoint == nil {
+			e.Service = &schema.Service{Name: product}
 		}
+	case schema.ClassUserAccess:
+		requireUser(e)
 		if len(e.Privileges) == 0 {
-			requireUser(e)
+			e.Privileges = []string{"unknown"}
 		}
+	case schema.ClassGroupManagement:
+		requireGroup(e)
 	case schema.ClassEntityManagement:
 		if e.Entity == nil {
 			e.Entity = &schema.ManagedEntity{Name: "unknown", TypeID: new(int32(0)), Type: "Unknown"}
@@ -425,11 +430,14 @@ func require(e *schema.Event) {
 	case schema.ClassAPIActivity:
 		requireCall(e, product)
 	}
-	if e.ClassUID == schema.ClassUserAccess && len(e.Privileges) == 0 {
-		e.Privileges = []string{"unknown"}
+}
+
+func requireGroup(e *schema.Event) {
+	if e.Group == nil {
+		e.Group = &schema.Group{Name: "unknown"}
 	}
-	if e.ClassUID == schema.ClassAuthentication && e.Service == nil && e.DstEndpoint == nil {
-		e.Service = &schema.Service{Name: product}
+	if len(e.Privileges) == 0 {
+		requireUser(e)
 	}
 }
 
@@ -473,6 +481,7 @@ const (
 	observableCredential int32 = 19
 )
 
+//nolint:gosec // the name of a type, no credential
 var observableNames = map[int32]string{
 	observableHostname: "Hostname", observableIP: "IP Address", observableUserName: "User Name",
 	observableEmail: "Email Address", observableResource: "Resource UID", observableCountry: "Country",
@@ -564,7 +573,7 @@ func isHostname(s string) bool {
 		if part == "" || !isAlnum(part[0]) || !isAlnum(part[len(part)-1]) {
 			return false
 		}
-		if strings.IndexFunc(part, func(r rune) bool { return r > 127 || r != '-' && !isAlnum(byte(r)) }) >= 0 {
+		if !all(part, func(c byte) bool { return c == '-' || isAlnum(c) }) {
 			return false
 		}
 	}

@@ -213,18 +213,11 @@ func encodedEqual(text []byte) int {
 
 func (s *scrubber) setting(text []byte, sep separator) (edit, bool) {
 	name, quote := nameBefore(text[:sep.from])
-	if len(name) == 0 || len(name) > 64 {
-		return edit{}, false
-	}
-	var buf [64]byte
-	plain := plainName(name, buf[:0])
-	class := classOf(plain)
-	if s.secretBody && string(plain) == "body" {
-		class = secretWhole
-	}
+	class, header := s.classOfSetting(name)
 	if class == notSecret {
 		return edit{}, false
 	}
+	// An unquoted name before a colon may as well be a word of prose.
 	if sep.colon && quote == "" && (class == secretCode || !prose(text, sep.to)) {
 		return edit{}, false
 	}
@@ -233,40 +226,59 @@ func (s *scrubber) setting(text []byte, sep separator) (edit, bool) {
 			return edit{from, to, quote + marker + quote}, true
 		}
 	}
-	from, to, bare := valueAfter(text, sep, isHeader(plain))
+	from, to, bare := valueAfter(text, sep, header)
 	value := text[from:to]
-	if len(value) == 0 {
-		return edit{}, false
-	}
 	if bare && isWordOrNumber(value) {
 		// A JSON number becomes a string, quoted as its name is.
-		return edit{from, to, quote + marker + quote}, value[0] <= '9' && !keepsNumber(class, value)
+		return edit{from, to, quote + marker + quote}, isDigits(value) && !keepsNumber(class, value)
 	}
 	return edit{from, to, marker}, !keepsString(class, value)
+}
+
+// classOfSetting says what a name in a text promises, and whether it is one of a
+// header.
+func (s *scrubber) classOfSetting(name []byte) (class secretClass, header bool) {
+	if len(name) == 0 || len(name) > 64 {
+		return notSecret, false
+	}
+	var buf [64]byte
+	plain := plainName(name, buf[:0])
+	if s.secretBody && string(plain) == "body" {
+		return secretWhole, false
+	}
+	header = bytes.HasSuffix(plain, []byte("authorization")) || bytes.HasSuffix(plain, []byte("cookie"))
+	return classOf(plain), header
 }
 
 // containerAfter returns where the list behind a secret name stands, or, where
 // all below it is secret, the object; to its end, if the text has that.
 func containerAfter(text []byte, at int, class secretClass) (from, to int, ok bool) {
-	for at < len(text) && (text[at] == ' ' || text[at] == '\t') {
-		at++
-	}
-	if at == len(text) || text[at] != '[' && (text[at] != '{' || class != secretWhole) ||
-		bytes.HasPrefix(text[at:], []byte(marker)) {
+	at += len(text[at:]) - len(bytes.TrimLeft(text[at:], " \t"))
+	if at == len(text) || bytes.HasPrefix(text[at:], []byte(marker)) {
 		return 0, 0, false
 	}
+	if text[at] != '[' && (text[at] != '{' || class != secretWhole) {
+		return 0, 0, false
+	}
+	return at, at + containerLength(text[at:]), true
+}
+
+// containerLength is how long the container that begins the text is, by its
+// brackets alone.
+func containerLength(text []byte) int {
 	depth := 0
-	for to = at; to < len(text); to++ {
-		switch text[to] {
+	for i, c := range text {
+		switch c {
 		case '[', '{':
 			depth++
 		case ']', '}':
-			if depth--; depth == 0 {
-				return at, to + 1, true
-			}
+			depth--
+		}
+		if depth == 0 {
+			return i + 1
 		}
 	}
-	return at, to, true
+	return len(text)
 }
 
 // prose says whether a value behind an unquoted name and a colon begins there:
@@ -275,66 +287,57 @@ func prose(text []byte, at int) bool {
 	return at < len(text) && bytes.IndexByte([]byte(" \t\"'\\"), text[at]) >= 0
 }
 
-func isHeader(plain []byte) bool {
-	return bytes.HasSuffix(plain, []byte("authorization")) || bytes.HasSuffix(plain, []byte("cookie"))
-}
-
 // nameBefore returns the name that ends the text, and the quote it stands in
 // with the backslashes before it, if it does.
 func nameBefore(text []byte) (name []byte, quote string) {
 	text = bytes.TrimRight(text, " \t")
 	end := len(text)
-	if end > 0 && (text[end-1] == '"' || text[end-1] == '\'') {
-		end--
-		for end > 0 && text[end-1] == '\\' {
-			end--
-		}
+	if bytes.HasSuffix(text, []byte(`"`)) || bytes.HasSuffix(text, []byte("'")) {
+		end = len(bytes.TrimRight(text[:end-1], `\`))
 		quote = string(text[end:])
-	} else if end > 0 && text[end-1] == ']' {
+	} else if bytes.HasSuffix(text, []byte("]")) { // name[member]=value of a form
 		end--
 	}
 	from := end
 	for from > 0 && end-from <= 64 && (isTokenByte(text[from-1]) || text[from-1] == '.') {
 		from--
 	}
-	name = text[from:end]
-	// Of "\u0026token" the name begins behind the escape.
-	if from > 0 && text[from-1] == '\\' && len(name) > 5 && name[0] == 'u' {
-		name = name[5:]
-	}
-	// Of "%3Ftoken" and "%26token" the name begins behind the code.
-	if from > 0 && text[from-1] == '%' {
+	return behindEscape(text[:from], text[from:end]), quote
+}
+
+// behindEscape cuts off the end of an escape that a name's first letters are:
+// of "%3Ftoken", of "%2526token" and of "\u0026token".
+func behindEscape(before, name []byte) []byte {
+	switch {
+	case bytes.HasSuffix(before, []byte("%")):
 		for bytes.HasPrefix(name, []byte("25")) {
 			name = name[2:]
 		}
-		name = name[min(2, len(name)):]
+		return name[min(2, len(name)):]
+	case bytes.HasSuffix(before, []byte(`\`)) && bytes.HasPrefix(name, []byte("u")):
+		return name[min(5, len(name)):]
 	}
-	return name, quote
+	return name
 }
 
 // valueAfter returns where the value behind a separator stands; bare tells that
 // it is not quoted. The value of a header goes to the end of the line.
 func valueAfter(text []byte, sep separator, header bool) (from, to int, bare bool) {
-	from = sep.to
-	for from < len(text) && (text[from] == ' ' || text[from] == '\t') {
-		from++
-	}
-	quote := from
-	for quote < len(text) && text[quote] == '\\' {
-		quote++
-	}
+	from = len(text) - len(bytes.TrimLeft(text[sep.to:], " \t"))
+	quote := len(text) - len(bytes.TrimLeft(text[from:], `\`))
 	if quote < len(text) && (text[quote] == '"' || text[quote] == '\'') {
 		return quote + 1, closing(text, quote, quote-from), false
+	}
+	if bytes.HasPrefix(text[from:], []byte(marker)) {
+		return from, from + len(marker), false
 	}
 	ends := " \t\r\n&;,#\"'<>(){}[]\\"
 	if header {
 		ends = "\r\n\"'\\"
 	}
-	if bytes.HasPrefix(text[from:], []byte(marker)) {
-		return from, from + len(marker), false
-	}
+	encoded := text[sep.from] == '%'
 	for to = from; to < len(text) && bytes.IndexByte([]byte(ends), text[to]) < 0; to++ {
-		if text[to] == '%' && encodedEnd(text[to:], text[sep.from] == '%') {
+		if encoded && encodedEnd(text[to:]) {
 			break
 		}
 	}
@@ -359,17 +362,17 @@ func closing(text []byte, quote, slashes int) int {
 	return len(text)
 }
 
-// encodedEnd says whether an encoded "&" or "#" begins the text, or a quote.
-func encodedEnd(text []byte, encoded bool) bool {
-	if !encoded {
+// encodedEnd says whether an encoded "&", "#" or quote begins the text.
+func encodedEnd(text []byte) bool {
+	if text[0] != '%' {
 		return false
 	}
-	i := 1
-	for bytes.HasPrefix(text[i:], []byte("25")) {
-		i += 2
+	text = text[1:]
+	for bytes.HasPrefix(text, []byte("25")) {
+		text = text[2:]
 	}
-	return bytes.HasPrefix(text[i:], []byte("26")) || bytes.HasPrefix(text[i:], []byte("23")) ||
-		bytes.HasPrefix(text[i:], []byte("22"))
+	return bytes.HasPrefix(text, []byte("26")) || bytes.HasPrefix(text, []byte("23")) ||
+		bytes.HasPrefix(text, []byte("22"))
 }
 
 func isWordOrNumber(value []byte) bool {
@@ -377,8 +380,10 @@ func isWordOrNumber(value []byte) bool {
 	case "true", "false", "null":
 		return true
 	}
-	return all(string(value), isNumberByte)
+	return isDigits(value)
 }
+
+func isDigits(value []byte) bool { return len(value) > 0 && all(string(value), isNumberByte) }
 
 // unescape returns the text of a JSON string's inside, and for each of its
 // bytes, and for its end, where the inside has it.
@@ -425,11 +430,14 @@ func hex4(raw []byte, i int) (r rune, ok bool) {
 		return 0, false
 	}
 	for _, c := range raw[i : i+4] {
-		digit := bytes.IndexByte([]byte("0123456789abcdef"), c|0x20)
-		if digit < 0 || c < '0' {
+		switch {
+		case c >= '0' && c <= '9':
+			r = r<<4 | rune(c-'0')
+		case c|0x20 >= 'a' && c|0x20 <= 'f':
+			r = r<<4 | rune(c|0x20-'a'+10)
+		default:
 			return 0, false
 		}
-		r = r<<4 | rune(digit)
 	}
 	return r, true
 }
