@@ -3,6 +3,7 @@ package archive
 import (
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,8 +31,8 @@ func keyDate(key string) time.Time {
 		return t
 	}
 	names := strings.Split(dir, "/")
-	for i := len(names) - 1; i >= 0; i-- {
-		if t := nameDate(names[i]); !t.IsZero() {
+	for _, name := range slices.Backward(names) {
+		if t := nameDate(name); !t.IsZero() {
 			return t
 		}
 	}

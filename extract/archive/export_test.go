@@ -23,13 +23,14 @@ type Split struct {
 	Skipped          []byte
 	Order            []byte // pieces and what was skipped, as they came
 	Unclosed, CutOff bool
+	Budget           int64 // what is left of it
 }
 
-// SplitAll splits r; max and cut are the bounds if they are not 0.
-func SplitAll(r io.Reader, max, cut int) (Split, error) {
+// SplitAll splits r; longest and cut are the bounds if they are not 0.
+func SplitAll(r io.Reader, longest, cut int) (Split, error) {
 	s := newSplitter(r)
-	if max > 0 {
-		s.max, s.cut = max, cut
+	if longest > 0 {
+		s.max, s.cut, s.budget = longest, cut, 4*int64(longest)
 	}
 	var out Split
 	s.skipped = func(b []byte) {
@@ -39,7 +40,7 @@ func SplitAll(r io.Reader, max, cut int) (Split, error) {
 	for {
 		p, err := s.next()
 		if errors.Is(err, io.EOF) {
-			out.Unclosed, out.CutOff = s.unclosed, s.cutOff
+			out.Unclosed, out.CutOff, out.Budget = s.unclosed, s.cutOff, s.budget
 			return out, nil
 		}
 		if err != nil {

@@ -3,6 +3,7 @@ package archive
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -157,10 +158,8 @@ func hidden(name string) bool { return strings.HasPrefix(name, ".") }
 func (g *glob) depth() int {
 	deepest := 0
 	for _, alt := range g.alternatives {
-		for _, name := range alt {
-			if name == "**" {
-				return -1
-			}
+		if slices.Contains(alt, "**") {
+			return -1
 		}
 		deepest = max(deepest, len(alt))
 	}
@@ -169,12 +168,7 @@ func (g *glob) depth() int {
 
 // namesHidden says whether it can match a name that begins with a dot.
 func (g *glob) namesHidden() bool {
-	for _, alt := range g.alternatives {
-		for _, name := range alt {
-			if hidden(name) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(g.alternatives, func(alt []string) bool {
+		return slices.ContainsFunc(alt, hidden)
+	})
 }

@@ -149,11 +149,11 @@ func (w *walk) all(ctx context.Context) error {
 // dir lists the directory whose name below the base is rel.
 func (w *walk) dir(ctx context.Context, rel string, depth int) {
 	path := filepath.Join(w.tree.base, filepath.FromSlash(rel))
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		if w.entered[real] {
+	if place, err := filepath.EvalSymlinks(path); err == nil {
+		if w.entered[place] {
 			return
 		}
-		w.entered[real] = true
+		w.entered[place] = true
 	}
 	entries, err := os.ReadDir(path)
 	if err != nil && !isGone(err) {

@@ -232,18 +232,24 @@ func (r *resync) pattern(c byte) (int, bool) {
 	if isSpace(c) {
 		return 0, false
 	}
-	meets := r.last[1] == ',' && c == '{' && (r.last[0] == '}' || r.loose) && r.n > 0 && r.keyFollows()
+	meets := c == '{' && r.meets()
 	r.last = [2]byte{r.last[1], c}
 	if !meets || r.mark >= 0 {
 		return 0, false
 	}
-	if r.loose || !r.lenient || r.s.budget < maxRecord {
+	if r.loose || !r.lenient || r.s.budget < int64(r.s.max) {
 		return r.n, true
 	}
 	if r.cut == nil {
 		r.mark = r.n
 	}
 	return 0, false
+}
+
+// meets says whether an element may begin with the brace at hand.
+func (r *resync) meets() bool {
+	behind := r.last[1] == ',' && (r.last[0] == '}' || r.loose)
+	return behind && r.n > 0 && r.keyFollows()
 }
 
 func (r *resync) keyFollows() bool {

@@ -215,7 +215,7 @@ func (r *run) issue(begin time.Time, what string) *snapshot {
 		s.ID += fmt.Sprintf("-%d", last.N+1)
 	default:
 		h := fnv.New32a()
-		h.Write([]byte(what))
+		fmt.Fprint(h, what)
 		s.ID += fmt.Sprintf("-%d", 1_000_000+uint64(h.Sum32()))
 	}
 	return s

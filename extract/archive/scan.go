@@ -174,11 +174,11 @@ func (s *scanner) value(b []byte, i int) verdict {
 	case '0':
 		s.state = inZero
 	case 't':
-		s.state, s.rest = inLiteral, "rue"
+		s.state, s.rest = inLiteral, "true"[1:]
 	case 'f':
-		s.state, s.rest = inLiteral, "alse"
+		s.state, s.rest = inLiteral, "false"[1:]
 	case 'n':
-		s.state, s.rest = inLiteral, "ull"
+		s.state, s.rest = inLiteral, "null"[1:]
 	default:
 		if c < '1' || c > '9' {
 			return bad
@@ -290,14 +290,14 @@ func numberStep(state scanState, c byte) (scanState, bool) {
 	switch {
 	case isDigit(c):
 		return digitStep(state, c)
-	case c == '.' && (state == inZero || state == inInt):
-		return inDot, true
-	case c|0x20 == 'e' && (state == inZero || state == inInt || state == inFrac):
-		return inExp, true
-	case (c == '+' || c == '-') && state == inExp:
-		return inExpSign, true
-	default:
+	case state == inExp:
+		return inExpSign, c == '+' || c == '-'
+	case state != inZero && state != inInt && state != inFrac:
 		return state, false
+	case c == '.':
+		return inDot, state != inFrac
+	default:
+		return inExp, c|0x20 == 'e'
 	}
 }
 

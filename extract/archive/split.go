@@ -77,14 +77,7 @@ func (s *splitter) next() (piece, error) {
 		switch {
 		case isSpace(c) || c == ',' || c == 0x1e || s.atBOM():
 			s.skip(s.between(c))
-		case s.closes(c):
-			s.open = s.open[:len(s.open)-1]
-			s.skip(1)
-		case s.top() == 'w' && c == ':':
-			s.colon = true
-			s.skip(1)
-		case c == '[' && s.opens():
-			s.open = append(s.open, 'a')
+		case s.bracket(c):
 			s.skip(1)
 		default:
 			if p, ok := s.element(c); ok {
@@ -94,6 +87,21 @@ func (s *splitter) next() (piece, error) {
 	}
 	s.unclosed = len(s.open) > 0
 	return piece{}, s.err
+}
+
+// bracket deals with what opens and closes what holds the elements.
+func (s *splitter) bracket(c byte) bool {
+	switch {
+	case c == ']' && s.top() == 'a', c == '}' && s.top() == 'w':
+		s.open = s.open[:len(s.open)-1]
+	case c == ':' && s.top() == 'w':
+		s.colon = true
+	case c == '[' && (len(s.open) == 0 || s.top() == 'w' && s.colon && isWrapper(s.member)):
+		s.open = append(s.open, 'a')
+	default:
+		return false
+	}
+	return true
 }
 
 // between returns how many bytes of white space or separator begin here.
@@ -122,15 +130,6 @@ func (s *splitter) top() byte {
 	return s.open[len(s.open)-1]
 }
 
-func (s *splitter) closes(c byte) bool {
-	return c == ']' && s.top() == 'a' || c == '}' && s.top() == 'w'
-}
-
-// opens says whether an opening bracket here begins an array of records.
-func (s *splitter) opens() bool {
-	return len(s.open) == 0 || s.top() == 'w' && s.colon && isWrapper(s.member)
-}
-
 // element reads one value. Inside a wrapper, beside its arrays, it is no record
 // and false.
 func (s *splitter) element(c byte) (piece, bool) {
@@ -139,26 +138,35 @@ func (s *splitter) element(c byte) (piece, bool) {
 	}
 	s.begun = append(s.begun[:0], s.indent...)
 	s.scan.reset(c == '{' && len(s.open) < maxOpen && s.top() != 'w')
-	n, v := 0, more
+	n, v := s.measure()
+	switch {
+	case v == wrapper:
+		return piece{}, false
+	case v == done && s.delimited(c, n):
+		return s.whole(n)
+	case v == more && n >= s.max:
+		return s.tooLong(c, n), true
+	default:
+		return s.broken(c, n), true
+	}
+}
+
+// measure scans the value at hand: done if it ends before the n-th byte, bad if
+// it breaks there, more if it is not over where the content or the bound is. A
+// wrapper it has entered already.
+func (s *splitter) measure() (n int, v verdict) {
 	for {
 		// Never past the bound: where a long record is cut must not depend on
 		// how much a read happened to give.
 		n, v = s.scan.run(s.buf[s.off:min(len(s.buf), s.off+s.max)], n)
 		switch {
-		case v == wrapper:
-			if s.unwrap(n) {
-				return piece{}, false
-			}
-		case v == done && s.delimited(c, n):
-			return s.whole(n)
-		case v != more:
-			return s.broken(c, n), true
-		case n >= s.max:
-			return s.tooLong(c, n), true
-		case !s.ensure(n+1) && s.scan.end() && s.delimited(c, n):
-			return s.whole(n)
-		case !s.ensure(n + 1):
-			return s.broken(c, n), true
+		case v == wrapper && s.unwrap(n):
+			return n, v
+		case v == wrapper || v == more && n < s.max && s.ensure(n+1):
+		case v == more && n < s.max && s.scan.end():
+			return n, done
+		default:
+			return n, v
 		}
 	}
 }
@@ -183,12 +191,16 @@ func (s *splitter) delimited(c byte, n int) bool {
 		return true
 	}
 	for ; s.ensure(n + 1); n++ {
-		switch d := s.buf[s.off+n]; d {
+		switch s.buf[s.off+n] {
 		case ' ', '\t', '\r':
-		case ':':
+		case '\n', ',', 0x1e:
+			return true
+		case ']':
+			return s.top() == 'a'
+		case ':', '}':
 			return s.top() == 'w'
 		default:
-			return d == '\n' || d == ',' || d == 0x1e || d == ']' && s.top() == 'a' || d == '}' && s.top() == 'w'
+			return false
 		}
 	}
 	return true

@@ -200,7 +200,6 @@ func TestRunFindsFlaws(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			//nolint:gosec // the test's own binary
 			cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestFlawed$", "-test.failfast")
 			cmd.Env = append(os.Environ(), "EXTRACTTEST_FLAW="+flaw)
 			out, err := cmd.CombinedOutput()

@@ -46,7 +46,7 @@ func (h Harness) readWith(t *testing.T, r reader) reading {
 	var got reading
 	var sums [][sha256.Size]byte
 	leaked := watch(r.ctx, func(ctx context.Context) {
-		got = r.collect(t, ctx, func(p extract.Page) { sums = append(sums, sum(p)) })
+		got = r.collect(ctx, t, func(p extract.Page) { sums = append(sums, sum(p)) })
 	})
 	for i, p := range got.pages {
 		if sum(p) != sums[i] {
@@ -62,7 +62,7 @@ func (h Harness) readWith(t *testing.T, r reader) reading {
 	return got
 }
 
-func (r reader) collect(t *testing.T, ctx context.Context, note func(extract.Page)) reading {
+func (r reader) collect(ctx context.Context, t *testing.T, note func(extract.Page)) reading {
 	t.Helper()
 	var got reading
 	if r.do != nil && r.at == 0 {
