@@ -10,11 +10,20 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 )
 
+// memoryLimit is what the garbage collector keeps the program under while it
+// can; GOMEMLIMIT overrides it. What a run holds at a time is bounded well below
+// it by the limits of the config.
+const memoryLimit = 88 << 20
+
 func main() {
+	if _, set := os.LookupEnv("GOMEMLIMIT"); !set {
+		debug.SetMemoryLimit(memoryLimit)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal ends the run in good order; with the handler gone, a
 	// second one kills.

@@ -158,27 +158,26 @@ func (s *sortedRange) read(ctx context.Context, from, to int64) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		seg, err := segment.Read(ctx, s.d.p.Raw, s.d.source.Name, seq)
-		if err != nil {
-			return err
-		}
-		if err := s.segment(seg); err != nil {
+		if err := s.segment(ctx, seq); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *sortedRange) segment(seg *segment.Segment) error {
-	o := originOf(&seg.Header)
-	s.origins[seg.Header.Seq] = o
-	s.tail = append(s.tail, s.m.tail(&seg.Header)...)
-	for rec := range seg.Records() {
-		if err := s.records.add(s.key(rec, o), []byte{s.kind(rec.Kind)}, rec.Line); err != nil {
-			return err
-		}
+// segment sorts one segment in. Nothing of it is delivered before all are read,
+// and so proven.
+func (s *sortedRange) segment(ctx context.Context, seq int64) error {
+	var o origin
+	begin := func(h *segment.Header) error {
+		o = originOf(h)
+		s.origins[h.Seq] = o
+		s.tail = append(s.tail, s.m.tail(h)...)
+		return nil
 	}
-	return nil
+	return segment.Scan(ctx, s.d.p.Raw, s.d.source.Name, seq, begin, func(rec segment.Record) error {
+		return s.records.add(s.key(rec, o), []byte{s.kind(rec.Kind)}, rec.Line)
+	})
 }
 
 // kind numbers the kinds as they come: there are few.

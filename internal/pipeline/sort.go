@@ -45,15 +45,22 @@ type sorted struct {
 type sorter struct {
 	dir    string
 	budget int
-	arena  []byte
+	held   int // bytes of payload in memory
+	chunks [][]byte
+	free   [][]byte // chunks to use again
 	items  []item
 	runs   []*os.File
 }
 
+// item's payload lies in one chunk.
 type item struct {
-	key      sortKey
-	off, len int
+	key             sortKey
+	chunk, off, len int32
 }
+
+// chunkSize is what payloads are gathered in: one slice that grows would need
+// twice its size each time it does.
+const chunkSize = 1 << 20
 
 // add copies the payload, given in parts.
 func (s *sorter) add(key sortKey, payload ...[]byte) error {
@@ -61,17 +68,35 @@ func (s *sorter) add(key sortKey, payload ...[]byte) error {
 	for _, part := range payload {
 		size += len(part)
 	}
-	if len(s.arena) > 0 && len(s.arena)+size > s.budget {
+	if s.held > 0 && s.held+size > s.budget {
 		if err := s.spill(); err != nil {
 			return err
 		}
 	}
-	s.items = append(s.items, item{key: key, off: len(s.arena), len: size})
+	chunk := s.chunkFor(size)
+	//nolint:gosec // a chunk is far below 2 GiB, and there are few
+	s.items = append(s.items, item{key: key, chunk: int32(len(s.chunks) - 1), off: int32(len(*chunk)), len: int32(size)})
 	for _, part := range payload {
-		s.arena = append(s.arena, part...)
+		*chunk = append(*chunk, part...)
 	}
+	s.held += size
 	return nil
 }
+
+// chunkFor is the last chunk, if it has room, else a new one.
+func (s *sorter) chunkFor(size int) *[]byte {
+	if n := len(s.chunks); n > 0 && cap(s.chunks[n-1])-len(s.chunks[n-1]) >= size {
+		return &s.chunks[n-1]
+	}
+	if n := len(s.free); n > 0 && size <= chunkSize {
+		s.chunks, s.free = append(s.chunks, s.free[n-1][:0]), s.free[:n-1]
+	} else {
+		s.chunks = append(s.chunks, make([]byte, 0, max(chunkSize, size)))
+	}
+	return &s.chunks[len(s.chunks)-1]
+}
+
+func (s *sorter) payload(it item) []byte { return s.chunks[it.chunk][it.off : it.off+it.len] }
 
 // all yields the items in order, once.
 func (s *sorter) all() iter.Seq2[sorted, error] {
@@ -79,7 +104,7 @@ func (s *sorter) all() iter.Seq2[sorted, error] {
 		s.sortItems()
 		if len(s.runs) == 0 {
 			for _, it := range s.items {
-				if !yield(sorted{key: it.key, payload: s.arena[it.off : it.off+it.len]}, nil) {
+				if !yield(sorted{key: it.key, payload: s.payload(it)}, nil) {
 					return
 				}
 			}
@@ -96,7 +121,7 @@ func (s *sorter) close() error {
 	for _, f := range s.runs {
 		errs = append(errs, f.Close())
 	}
-	s.arena, s.items, s.runs = nil, nil, nil
+	s.chunks, s.free, s.items, s.runs = nil, nil, nil, nil
 	return errors.Join(errs...)
 }
 
@@ -116,14 +141,19 @@ func (s *sorter) spill() (err error) {
 	}
 	w := s2.NewWriter(f, s2.WriterBlockSize(spillBlock), s2.WriterConcurrency(1))
 	for _, it := range s.items {
-		if err := writeItem(w, it.key, s.arena[it.off:it.off+it.len]); err != nil {
+		if err := writeItem(w, it.key, s.payload(it)); err != nil {
 			return fmt.Errorf("write temporary file in %s: %w", s.dir, err)
 		}
 	}
 	if err := w.Close(); err != nil {
 		return fmt.Errorf("write temporary file in %s: %w", s.dir, err)
 	}
-	s.arena, s.items = s.arena[:0], s.items[:0]
+	for _, chunk := range s.chunks {
+		if cap(chunk) == chunkSize {
+			s.free = append(s.free, chunk)
+		}
+	}
+	s.held, s.chunks, s.items = 0, nil, s.items[:0]
 	return nil
 }
 
@@ -182,7 +212,7 @@ func (s *sorter) merge(yield func(sorted, error) bool) error {
 			return err
 		}
 	}
-	s.arena, s.items = nil, nil // the merge needs the memory more
+	s.chunks, s.free, s.items = nil, nil, nil // the merge needs the memory more
 	var h runHeap
 	for _, f := range s.runs {
 		if _, err := f.Seek(0, io.SeekStart); err != nil {

@@ -10,6 +10,7 @@
 package segment
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -108,6 +109,9 @@ func hash(header []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// window is how far back zstd refers: what a reader has to keep in memory.
+const window = 1 << 20
+
 // Encode renders a segment. It fills in Format, Bytes and SHA256 of h, and
 // returns the file and the header's hash.
 func Encode(h *Header, lines []byte) (file []byte, headerHash string, err error) {
@@ -117,7 +121,8 @@ func Encode(h *Header, lines []byte) (file []byte, headerHash string, err error)
 	if err != nil {
 		return nil, "", fmt.Errorf("encode segment header: %w", err)
 	}
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithLowerEncoderMem(true))
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault),
+		zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(window))
 	if err != nil {
 		return nil, "", fmt.Errorf("encode segment: %w", err)
 	}
@@ -178,6 +183,60 @@ func Read(ctx context.Context, store blob.Store, source string, seq int64) (*Seg
 		return s.prove()
 	})
 	return s, err
+}
+
+// Scan reads a segment record by record: begin is given its header first, and a
+// record's line is good until the next one. What the records say is proven only
+// once Scan returns without an error. Errors as of [Read], and those of the
+// functions.
+func Scan(ctx context.Context, store blob.Store, source string, seq int64, begin func(*Header) error, record func(Record) error) error {
+	return open(ctx, store, source, seq, func(seg *Segment, body io.Reader) error {
+		if err := begin(&seg.Header); err != nil {
+			return err
+		}
+		return seg.scan(body, record)
+	})
+}
+
+func (s *Segment) scan(body io.Reader, record func(Record) error) error {
+	sum := sha256.New()
+	lines := bufio.NewReaderSize(io.TeeReader(body, sum), 64<<10)
+	at := schema.Position{Segment: s.Header.Seq}
+	var line []byte
+	for _, run := range s.Header.Kinds {
+		for range run.Count {
+			var err error
+			if line, err = readLine(lines, line[:0]); err != nil {
+				return fmt.Errorf("%w: record %d: %w", ErrDamaged, at.Record, err)
+			}
+			if err := record(Record{At: at, Kind: run.Kind, Line: line}); err != nil {
+				return err
+			}
+			at.Record++
+		}
+	}
+	rest, err := io.Copy(io.Discard, lines)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	if rest > 0 || at.Record != s.Header.Count || hex.EncodeToString(sum.Sum(nil)) != s.Header.SHA256 {
+		return fmt.Errorf("%w: its lines are not those its header states", ErrDamaged)
+	}
+	return nil
+}
+
+// readLine appends the next line to buf, without its line feed.
+func readLine(r *bufio.Reader, buf []byte) ([]byte, error) {
+	for {
+		part, err := r.ReadSlice('\n')
+		buf = append(buf, part...)
+		if err == nil {
+			return buf[:len(buf)-1], nil
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return nil, err
+		}
+	}
 }
 
 // ReadHeader reads a segment's header only. Errors as of [Read].

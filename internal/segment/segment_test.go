@@ -74,6 +74,10 @@ func TestRoundTrip(t *testing.T) {
 	if !slices.Equal(got, lines) {
 		t.Errorf("got %q, want %q", got, lines)
 	}
+	var scanned []string
+	if err := scan(t, m, "acme", 7, &scanned); err != nil || !slices.Equal(scanned, lines) {
+		t.Errorf("scanned %q, %v; want %q", scanned, err, lines)
+	}
 	only, err := segment.ReadHeader(t.Context(), m, "acme", 7)
 	if err != nil || only.SHA256 != hash {
 		t.Errorf("header alone: %v, %v", only, err)
@@ -102,7 +106,11 @@ func TestDamageIsNoticed(t *testing.T) {
 	file, _ := build(t, header(3), strings.Repeat(`{"a":1}`, 100), `{"b":2}`)
 	for i := range file {
 		for _, damaged := range [][]byte{file[:i], flip(file, i)} {
-			seg, err := segment.Read(t.Context(), store(t, segment.Key("acme", 3), damaged), "acme", 3)
+			m := store(t, segment.Key("acme", 3), damaged)
+			seg, err := segment.Read(t.Context(), m, "acme", 3)
+			if scanned := scan(t, m, "acme", 3, nil); (err == nil) != (scanned == nil) {
+				t.Fatalf("at byte %d: Read says %v, Scan %v", i, err, scanned)
+			}
 			if err == nil && len(damaged) == len(file) {
 				// A bit of the frame's header that changes nothing one reads.
 				if n := len(slices.Collect(seg.Records())); n != 2 {
@@ -115,6 +123,17 @@ func TestDamageIsNoticed(t *testing.T) {
 			}
 		}
 	}
+}
+
+// scan collects the lines of a segment.
+func scan(t *testing.T, m blob.Store, source string, seq int64, lines *[]string) error {
+	t.Helper()
+	return segment.Scan(t.Context(), m, source, seq, func(*segment.Header) error { return nil }, func(rec segment.Record) error {
+		if lines != nil {
+			*lines = append(*lines, string(rec.Line))
+		}
+		return nil
+	})
 }
 
 func flip(file []byte, i int) []byte {
@@ -197,7 +216,11 @@ func FuzzRead(f *testing.F) {
 	f.Add(file[:len(file)/2])
 	f.Add([]byte("{}\n"))
 	f.Fuzz(func(t *testing.T, file []byte) {
-		seg, err := segment.Read(t.Context(), store(t, segment.Key("acme", 1), file), "acme", 1)
+		m := store(t, segment.Key("acme", 1), file)
+		seg, err := segment.Read(t.Context(), m, "acme", 1)
+		if scanned := scan(t, m, "acme", 1, nil); (err == nil) != (scanned == nil) {
+			t.Fatalf("Read says %v, Scan %v", err, scanned)
+		}
 		if err != nil {
 			return
 		}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/idtrail/idtrail/internal/config"
+	"github.com/idtrail/idtrail/internal/demo"
+	"github.com/idtrail/idtrail/internal/pipeline"
+	"github.com/idtrail/idtrail/reconcile"
+	"github.com/idtrail/idtrail/schema"
+)
+
+// demoFlags are how demo was called.
+type demoFlags struct {
+	dir         string
+	users, logs int
+}
+
+func (a *app) demoCommand() *cobra.Command {
+	var f demoFlags
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Run the whole line on a made-up company; needs no account",
+		Long: `Demo serves an Auth0 tenant on loopback and writes files of users and CloudTrail
+events, runs once over all of it, and shows what came of it: counts, the drift
+between the two sets of users, and what to try next. Everything stays in one
+folder, which the next demo makes anew.`,
+		Example: `  idtrail demo
+  idtrail demo --dir /tmp/northwind --logs 5000`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.demo(cmd.Context(), f) },
+	}
+	cmd.Flags().StringVar(&f.dir, "dir", filepath.Join("data", "demo"), "the `folder` to work in")
+	cmd.Flags().IntVar(&f.users, "users", 2000, "users a side")
+	cmd.Flags().IntVar(&f.logs, "logs", 50_000, "Auth0 log records")
+	return cmd
+}
+
+func (a *app) demo(ctx context.Context, f demoFlags) error {
+	site, err := demo.Start(ctx, demo.Options{Dir: f.dir, Users: f.users, Logs: f.logs, End: a.Now().UTC().Truncate(time.Minute)})
+	if errors.Is(err, demo.ErrNotOurs) {
+		return withHint(err, "name another folder with --dir")
+	}
+	if err != nil {
+		return err
+	}
+	err = a.demoOn(ctx, site)
+	return errors.Join(err, site.Close())
+}
+
+func (a *app) demoOn(ctx context.Context, site *demo.Site) error {
+	c, err := config.Load(ctx, config.Options{Path: site.Config, Dir: a.dir, Env: func(name string) (string, bool) {
+		return site.Secret, name == demo.SecretVar
+	}})
+	if err != nil {
+		return err
+	}
+	b := a.builder(c)
+	res, err := a.runJob(ctx, b, config.Job{Sources: sourceNames(c), Reconcile: true})
+	if err != nil {
+		return err
+	}
+	if a.json || ctx.Err() != nil {
+		return a.conclude(ctx, res, false)
+	}
+	if err := a.printRun(res); err != nil {
+		return err
+	}
+	if err := verdict(res, false); err != nil {
+		return err
+	}
+	return a.demoShow(ctx, b, site, res)
+}
+
+func sourceNames(c *config.Config) []string {
+	names := make([]string, len(c.Sources))
+	for i, s := range c.Sources {
+		names[i] = s.Name
+	}
+	return names
+}
+
+// demoShow prints the drift, and what to try.
+func (a *app) demoShow(ctx context.Context, b *builder, site *demo.Site, res runResult) error {
+	p, err := b.pipeline(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.printf("\n"); err != nil {
+		return err
+	}
+	pair := b.pairs(ctx)[0]
+	if err := a.demoDrift(ctx, p, pair); err != nil {
+		return err
+	}
+	who, err := someone(ctx, p, pair)
+	if err != nil {
+		return err
+	}
+	return a.printf(demoTry, res.Ended.Sub(res.Started).Round(10*time.Millisecond), b.config.Lake.URL, b.config.Raw.URL, b.config.State,
+		htmlReport(b, res), site.Config, who, site.Config, site.Config, b.config.Lake.URL)
+}
+
+const demoTry = `
+All of that took %v, and lies in
+  lake    %s
+  raw     %s
+  state   %s
+  report  %s
+
+Try next:
+  bin/idtrail -c %s find --user %s --since 30d
+  bin/idtrail -c %s status
+  bin/idtrail -c %s reconcile report --rows 50
+  duckdb -c "SELECT dt, class_name, status, count(*) AS n
+             FROM read_parquet('%s/events/**/*.parquet', hive_partitioning=true, hive_types_autocast=false)
+             GROUP BY ALL ORDER BY ALL"
+`
+
+// demoDriftRows are shown of each type: enough to see what it is about.
+const demoDriftRows = 3
+
+func (a *app) demoDrift(ctx context.Context, p *pipeline.Pipeline, pair pipeline.Reconcile) error {
+	cmp, err := p.Compare(ctx, pair)
+	if err != nil {
+		return err
+	}
+	err = reconcile.WriteTable(a.Out, cmp.Summary, cmp.Rows(), reconcile.TableOptions{Width: a.outWidth(), Rows: demoDriftRows})
+	return errors.Join(err, cmp.Close())
+}
+
+// someone is a person to look for, quoted for a shell: of those in the left
+// snapshot, the one who signed in last.
+func someone(ctx context.Context, p *pipeline.Pipeline, pair pipeline.Reconcile) (string, error) {
+	snap, err := p.Snapshot(ctx, pair.Left.Name)
+	if err != nil {
+		return "", err
+	}
+	var last schema.User
+	for user, err := range p.Users(ctx, pair.Left, snap) {
+		if err != nil {
+			return "", err
+		}
+		if user.Email != "" && user.LastLoginAt != nil && (last.LastLoginAt == nil || user.LastLoginAt.After(*last.LastLoginAt)) {
+			last = user
+		}
+	}
+	return "'" + strings.ReplaceAll(last.Email, "'", `'\''`) + "'", nil
+}
+
+func htmlReport(b *builder, res runResult) string {
+	for _, r := range res.Reconciled {
+		for _, key := range r.Objects {
+			if strings.HasSuffix(key, ".html") {
+				return b.config.Lake.URL + "/" + key
+			}
+		}
+	}
+	return "none"
+}
