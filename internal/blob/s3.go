@@ -98,7 +98,8 @@ func (s *S3) Get(ctx context.Context, key string) (io.ReadCloser, Info, error) {
 		return nil, Info{}, s.fail(ctx, actGet, key, err)
 	}
 	s.found.Store(true)
-	return out.Body, Info{
+	body := &s3Body{ReadCloser: out.Body, name: s.URL() + "/" + key}
+	return body, Info{
 		Key:      key,
 		Size:     aws.ToInt64(out.ContentLength),
 		ETag:     aws.ToString(out.ETag),
@@ -389,6 +390,20 @@ func tagging(tags map[string]string) string {
 func jitter(try int) time.Duration {
 	bound := min(conflictDelay<<try, conflictMax)
 	return time.Duration(mathrand.Int64N(int64(bound))) //nolint:gosec // spreads writers, hides nothing
+}
+
+// s3Body is the content of an object, with errors that name it.
+type s3Body struct {
+	io.ReadCloser
+	name string
+}
+
+func (b *s3Body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = fmt.Errorf("read %s: %w", b.name, err)
+	}
+	return n, err
 }
 
 // s3ReaderAt reads an object by ranges.
