@@ -72,7 +72,9 @@ var secretNames = map[string]secretClass{
 	"accessedsecrets": notSecret, "nexttoken": notSecret, "paginationtoken": notSecret,
 	"clientrequesttoken": notSecret, "clienttoken": notSecret, "continuationtoken": notSecret,
 	"idempotencytoken": notSecret, "pagetoken": notSecret, "startingtoken": notSecret,
-	"nextforwardtoken": notSecret, "nextbackwardtoken": notSecret,
+	"nextforwardtoken": notSecret, "nextbackwardtoken": notSecret, "nextpagetoken": notSecret,
+	"creationtoken": notSecret, "changetoken": notSecret,
+	"locktoken": notSecret, "concurrencytoken": notSecret,
 }
 
 // secretSuffixes are ends of names.
@@ -121,7 +123,8 @@ var plainMembers = []string{"name", "type", "id", "kid", "alg", "algorithm", "up
 // errorParents are names of objects whose code is one of an error, or none that
 // lets anyone in.
 var errorParents = []string{
-	"error", "err", "errors", "providererror", "failuredetails", "failure", "status", "exception", "cause",
+	"error", "err", "errors", "providererror", "failuredetails", "failure", "exception", "cause",
+	"status", "state", "statereason", "instancestate", "currentstate", "previousstate",
 	"country", "language", "currency",
 }
 

@@ -150,6 +150,7 @@ func TestScrubKeeps(t *testing.T) {
 		`{"user_agent":"Mozilla/5.0 (Windows NT 10.0; rv:109.0) Gecko/20100101","u":"https://a.b:8443/x?page=1&q=code"}`,
 		`{"description":"Basic authentication failed; Bearer token is invalid, code: expired"}`,
 		`{"userIdentity":{"accessKeyId":"ASIAXXXX","sessionContext":{"sessionIssuer":{"type":"Role"},"attributes":{"mfaAuthenticated":"false"}}}}`,
+		`{"responseElements":{"creationToken":"abcd1234","stateReason":{"code":"Client.UserInitiated"}}}`,
 		`{"link":"https://facebook.com/me","identities":[{"user_id":12345678901234567890}]}`,
 		`{"grant_type":"authorization_code","response_type":"code id_token","q":"grant_type=authorization_code&response_type=code"}`,
 		"{\"x\":\"\xff\xfe\",\"y\":\"\\ud800\"}",
