@@ -68,6 +68,10 @@ func contactDiffs() []diffCase {
 			name: "verified on one side", left: []mod{email("a@x.io", true)}, right: []mod{email("a@x.io", false)},
 			want: []string{"attribute ; email_verified ; true ; false ; medium"},
 		},
+		{
+			name: "nothing to be verified", left: []mod{func(u *schema.User) { u.EmailVerified, u.PhoneVerified = new(true), new(true) }},
+			right: []mod{func(u *schema.User) { u.EmailVerified, u.PhoneVerified = new(false), new(false) }},
+		},
 		{name: "not known to be verified", left: []mod{email("a@x.io", true), unknown}, right: []mod{email("a@x.io", true)}},
 		{
 			name: "another number", left: []mod{phone("+491", true)}, right: []mod{phone("+492", true)},

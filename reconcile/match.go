@@ -29,7 +29,8 @@ type matcher struct {
 	group group
 	// told are the conflicts of an exact rule: its second look, without regard
 	// to case, sees them again.
-	told map[edge]bool
+	told      map[edge]bool
+	conflicts []conflict
 }
 
 // group is all accounts with one key: places in the stores, ascending.
@@ -70,6 +71,9 @@ func (m *matcher) match(ctx context.Context, o *Options) error {
 	})
 	if err == nil {
 		err = m.closeGroup(stepEnd)
+	}
+	if err == nil {
+		err = m.report()
 	}
 	if err != nil {
 		return fmt.Errorf("match accounts: %w", err)
@@ -120,10 +124,10 @@ func (m *matcher) closeGroup(next step) error {
 	}
 	done := m.group.step
 	m.group = group{step: next, members: [2][]int32{m.group.members[0][:0], m.group.members[1][:0]}}
-	if done == next || done == 0 || done == stepEmail {
-		return nil
+	if done != next && done != 0 && done != stepEmail {
+		m.settle(done)
 	}
-	return m.settle(done)
+	return nil
 }
 
 // judge decides what the accounts of one group are to each other.
@@ -188,7 +192,7 @@ func (m *matcher) addEdge(e edge) {
 
 // settle applies a rule whose pairs are all known: first the links, then what
 // contradicts them.
-func (m *matcher) settle(done step) error {
+func (m *matcher) settle(done step) {
 	rule := done.rule()
 	if rule != RuleFederationNoCase && rule != RuleSocialNoCase {
 		m.told = map[edge]bool{}
@@ -204,12 +208,9 @@ func (m *matcher) settle(done step) error {
 			continue
 		}
 		m.told[e] = true
-		if err := m.conflict(e, rule); err != nil {
-			return err
-		}
+		m.conflicts = append(m.conflicts, conflict{e, rule})
 	}
 	m.reset()
-	return nil
 }
 
 // link links a pair that may be linked; it says whether the pair is linked now.
@@ -236,20 +237,31 @@ func (m *matcher) reset() {
 	}
 }
 
-// conflict reports a pair that could not be linked by rule.
-func (m *matcher) conflict(e edge, rule Rule) error {
+// conflict is a pair that could not be linked by a rule.
+type conflict struct {
+	edge
+	rule Rule
+}
+
+// report adds the conflicts, but for those a later rule has settled.
+func (m *matcher) report() error {
 	l, r := m.sides[0], m.sides[1]
-	l.flags[e.left] |= flagShared
-	r.flags[e.right] |= flagShared
-	if !l.inScope(e.left) && !r.inScope(e.right) {
-		return nil
+	for _, c := range m.conflicts {
+		l.flags[c.left] |= flagShared
+		r.flags[c.right] |= flagShared
+		if l.link[c.left] == c.right || !l.inScope(c.left) && !r.inScope(c.right) {
+			continue
+		}
+		d := Drift{Type: LinkConflict, Severity: SeverityMedium, Confidence: c.rule.confidence(), Rule: c.rule}
+		if d.Confidence == ConfidenceExact {
+			d.Severity = SeverityHigh
+		}
+		d.Detail = conflictDetail(l.linked(c.left), r.linked(c.right))
+		if err := m.out.pair(&d, c.edge); err != nil {
+			return err
+		}
 	}
-	d := Drift{Type: LinkConflict, Severity: SeverityMedium, Confidence: rule.confidence(), Rule: rule}
-	if d.Confidence == ConfidenceExact {
-		d.Severity = SeverityHigh
-	}
-	d.Detail = conflictDetail(l.linked(e.left), r.linked(e.right))
-	return m.out.pair(&d, e)
+	return nil
 }
 
 func conflictDetail(left, right bool) string {

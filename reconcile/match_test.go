@@ -139,9 +139,9 @@ func federationCases() []matchCase {
 		{
 			// Anyone who signs up by himself can choose this name.
 			name:  "a native user's name proves nothing",
-			left:  []schema.User{auth0("auth0|1")},
-			right: []schema.User{cognito("s1", named("Auth0_auth0|1"))},
-			links: []string{},
+			left:  []schema.User{auth0("auth0|1"), auth0("auth0|2")},
+			right: []schema.User{cognito("s1", named("Auth0_auth0|1")), cognito("s2", external("Auth0_auth0|2"))},
+			links: []string{"auth0|2=s2 K2-nocase"},
 			rows:  []string{"missing_left ;  ; s1 ;  ;  ;  ; ", "missing_right ; auth0|1 ;  ;  ;  ;  ; "},
 		},
 		{
@@ -240,6 +240,48 @@ func socialCases() []matchCase {
 			right: []schema.User{cognito("s1", identity("Google", "77"))},
 			links: []string{},
 			rows:  []string{"missing_left ;  ; s1 ;  ;  ;  ; ", "missing_right ; samlp|x ;  ;  ;  ;  ; "},
+		},
+		{
+			name:  "an identity told twice is one",
+			left:  []schema.User{auth0("auth0|1", identity("facebook", "9"), identity("facebook", "9"))},
+			right: []schema.User{cognito("s1", identity("Facebook", "9"))},
+			links: []string{"auth0|1=s1 K3"}, rows: []string{},
+		},
+		{
+			name: "several by K3, one by K4",
+			left: []schema.User{auth0("auth0|1", identity("facebook", "1"), identity("google-oauth2", "2"), email("a@x.io", true))},
+			right: []schema.User{
+				cognito("s1", identity("Facebook", "1"), email("a@x.io", true)), cognito("s2", identity("Google", "2")),
+			},
+			links: []string{"auth0|1=s1 K4"},
+			rows: []string{
+				"missing_left ;  ; s2 ;  ;  ;  ; ", "link_conflict ; auth0|1 ; s2 ; K3 ;  ;  ; ",
+			},
+		},
+		{
+			name: "each rule tells its conflicts",
+			left: []schema.User{auth0("auth0|1", identity("facebook", "1"), email("a@x.io", true)), auth0("auth0|2")},
+			right: []schema.User{
+				cognito("s1", linkID("auth0|2"), identity("Facebook", "1"), email("a@x.io", true)),
+			},
+			links: []string{"auth0|2=s1 K1"},
+			rows: []string{
+				"missing_right ; auth0|1 ;  ;  ;  ;  ; ", "attribute ; auth0|2 ; s1 ; K1 ; email ;  ; a@x.io",
+				"link_conflict ; auth0|1 ; s1 ; K3 ;  ;  ; ", "link_conflict ; auth0|1 ; s1 ; K4 ;  ;  ; ",
+			},
+		},
+		{
+			name: "two accounts share two identities",
+			left: []schema.User{
+				auth0("auth0|1", identity("facebook", "1"), identity("google-oauth2", "2")),
+				auth0("auth0|2", identity("facebook", "1"), identity("google-oauth2", "2")),
+			},
+			links: []string{},
+			rows: []string{
+				"missing_right ; auth0|1 ;  ;  ;  ;  ; ", "missing_right ; auth0|2 ;  ;  ;  ;  ; ",
+				"duplicate ; auth0|1 ;  ; K3 ; identities ; facebook:1, google-oauth2:2 ; ",
+				"duplicate ; auth0|2 ;  ; K3 ; identities ; facebook:1, google-oauth2:2 ; ",
+			},
 		},
 		{
 			name: "a social account that belongs to somebody else already",
@@ -345,6 +387,22 @@ func contactCases() []matchCase {
 				"link_conflict ; auth0|1 ; s2 ; K5 ;  ;  ; ",
 			},
 		},
+	}
+}
+
+// A finding about one account of a pair is about the pair's person.
+func TestPersonOfDuplicate(t *testing.T) {
+	shared := email("a@x.io", true)
+	r := compare(t, side("pool", cognito("s1", linkID("auth0|1"), shared), cognito("s2", shared)),
+		side("acme", auth0("auth0|1", shared)), reconcile.Options{})
+	var got []string
+	for _, d := range drifts(t, r, reconcile.Duplicate, reconcile.Candidate, reconcile.LinkConflict) {
+		got = append(got, string(d.Type)+" "+d.LeftID+" "+d.PersonKey)
+	}
+	one, two := reconcile.PersonKey("auth0|1"), reconcile.PersonKey("s2")
+	want := []string{"duplicate s1 " + one, "duplicate s2 " + two, "candidate s2 " + one}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("persons (-want +got):\n%s", diff)
 	}
 }
 

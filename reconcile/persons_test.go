@@ -169,6 +169,13 @@ func TestPersonsSortedAndOriented(t *testing.T) {
 	want := all(t, compare(t, l, r, reconcile.Options{}).Persons(context.Background()))
 	got := all(t, compare(t, r, l, reconcile.Options{}).Persons(context.Background()))
 	wantPersons(t, "swapped", want, got)
+	res := compare(t, side("acme", auth0("auth0|1"), auth0("auth0|2")), side("pool", cognito("s1")), reconcile.Options{})
+	for p, err := range res.Persons(context.Background()) {
+		if err != nil || p.UserID != "auth0|1" {
+			t.Errorf("first of several: got %s, %v", p.UserID, err)
+		}
+		break
+	}
 	if want[0].Source != "pool" || want[0].PersonKey != reconcile.PersonKey("auth0|1") || want[1].UserID != "auth0|0" {
 		t.Errorf("order or key: %+v", want)
 	}
