@@ -227,6 +227,49 @@ func TestConnectionCut(t *testing.T) {
 	}
 }
 
+// Between listing and opening an object may be replaced: it is read as what it
+// is by then, once, even if the connection is cut.
+func TestReplacedBeforeOpened(t *testing.T) {
+	content := strings.Join(records("auth0_logs", 0, 3000), "\n")
+	b := newBucket(t, map[string]string{"a": line(1)})
+	b.fault = func(key string, get int64) error {
+		if get > 1 {
+			return nil
+		}
+		if err := b.Delete(t.Context(), key); err != nil {
+			return err
+		}
+		_, err := b.PutNew(t.Context(), key, strings.NewReader(content))
+		return err
+	}
+	b.cut = func(_ string, get int64) int {
+		if get == 1 {
+			return len(content) / 2
+		}
+		return -1
+	}
+	var ledger extracttest.Ledger
+	r := run(t, source(t, archive.Options{Store: b, Ledger: &ledger}), "", &ledger)
+	if len(r.ids) != 3000 || r.err != nil || len(r.done) != 1 || r.done[0].Size != int64(len(content)) {
+		t.Errorf("got %d records, inputs %+v, error %v", len(r.ids), r.done, r.err)
+	}
+}
+
+func TestRemovedBeforeOpened(t *testing.T) {
+	b := newBucket(t, map[string]string{"a": line(1), "b": line(2)})
+	b.fault = func(key string, _ int64) error {
+		if key == "a" {
+			return b.Delete(t.Context(), key)
+		}
+		return nil
+	}
+	r := run(t, source(t, archive.Options{Store: b}), "", nil)
+	same(t, "the other", r.ids, logs(2))
+	if r.err != nil {
+		t.Error(r.err)
+	}
+}
+
 func TestLinks(t *testing.T) {
 	dir, other := t.TempDir(), t.TempDir()
 	write(t, dir, "b/real.json", line(1))

@@ -26,7 +26,8 @@ type content struct {
 	shut   func()
 	sum    hash.Hash
 	read   int64
-	// broken is why the data could not be unpacked any further.
+	// broken is why there is no more data, though it has no end: the store's
+	// error, if it failed.
 	broken error
 }
 
@@ -106,9 +107,7 @@ func (c *content) Read(p []byte) (int, error) {
 	if err == nil || errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return n, err
 	}
-	if c.stored.failed == nil {
-		c.broken = err
-	}
+	c.broken = err
 	return n, io.EOF
 }
 
