@@ -184,8 +184,7 @@ func dayProjection(first string) [][2]string {
 // known" as "no".
 func fieldsOf(t reflect.Type) []Column {
 	var columns []Column
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		name, options := parseTag(f.Tag.Get("parquet"))
 		switch {
 		case f.Anonymous:

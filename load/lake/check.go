@@ -51,7 +51,7 @@ func (s *Sink) checkWrite(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", key, err)
 	}
-	defer body.Close()
+	defer func() { _ = body.Close() }()
 	got, err := io.ReadAll(body)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", key, err)

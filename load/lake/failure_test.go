@@ -289,7 +289,10 @@ func TestParts(t *testing.T) {
 				t.Errorf("counts %+v, want several objects", c)
 			}
 			var got []string
-			for r := range lake.Open(store).Flushes(t.Context(), "lake", "acme") {
+			for r, err := range lake.Open(store).Flushes(t.Context(), "lake", "acme") {
+				if err != nil {
+					t.Fatal(err)
+				}
 				for i, o := range r.Objects {
 					got = append(got, rowKeys(t, store, "events", o.Key)...)
 					if i == 1 && !strings.Contains(o.Key, "000000000001-000000000003-p2.") {

@@ -94,7 +94,7 @@ func sumOf(ctx context.Context, store blob.Store, key string) (string, blob.Info
 	if err != nil {
 		return "", info, fmt.Errorf("read %s: %w", key, err)
 	}
-	defer body.Close()
+	defer func() { _ = body.Close() }()
 	h := sha256.New()
 	if _, err := io.Copy(h, body); err != nil {
 		return "", info, fmt.Errorf("read %s: %w", key, err)

@@ -2,6 +2,7 @@ package lake
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
@@ -27,7 +28,7 @@ func (o *older) compare(t reflect.Type, node parquet.Node, path []int) {
 		if name == "-" || !f.IsExported() {
 			continue
 		}
-		at := append(path[:len(path):len(path)], i)
+		at := append(slices.Clip(path), i)
 		column := child(node, name)
 		if column == nil {
 			o.missing = append(o.missing, at)

@@ -38,7 +38,6 @@ const (
 // bounds in the page index only, not repeated in every page header.
 type parquetFile[T any] struct {
 	options []parquet.WriterOption
-	sortBy  string
 	f       *tempFile
 	w       *parquet.GenericWriter[T]
 	buf     []T

@@ -80,7 +80,7 @@ func (r *Reader) rowsOf(ctx context.Context, l layout, o blob.Info) (int64, erro
 		if err != nil {
 			return 0, err
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }()
 		return f.NumRows(), nil
 	}
 	n := int64(0)

@@ -154,7 +154,7 @@ func getRecord(ctx context.Context, store blob.Store, key string) (*Record, stri
 	if err != nil {
 		return nil, "", fmt.Errorf("read %s: %w", key, err)
 	}
-	defer body.Close()
+	defer func() { _ = body.Close() }()
 	text, err := io.ReadAll(body)
 	if err != nil {
 		return nil, "", fmt.Errorf("read %s: %w", key, err)

@@ -29,7 +29,7 @@ func (r *Reader) scanParquet(ctx context.Context, info blob.Info, who matcher, h
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	clock, ok := f.Schema().Lookup("time")
 	if !ok {
 		return fmt.Errorf("read %s: it has no column time", info.Key)
@@ -37,7 +37,10 @@ func (r *Reader) scanParquet(ctx context.Context, info blob.Info, who matcher, h
 	first := int64(0)
 	for _, group := range f.RowGroups() {
 		if mayHold(group.ColumnChunks()[clock.ColumnIndex], s) {
-			if err := scanGroup(f.Schema(), group, who, func(at, row int64) { hit(at, first+row) }); err != nil {
+			err := guarded(func() error {
+				return scanGroup(f.Schema(), group, who, func(at, row int64) { hit(at, first+row) })
+			})
+			if err != nil {
 				return fmt.Errorf("read %s: %w", info.Key, err)
 			}
 		}
@@ -58,6 +61,21 @@ func mayHold(times parquet.ColumnChunk, s span) bool {
 }
 
 func scanGroup(columns *parquet.Schema, group parquet.RowGroup, who matcher, hit func(at, row int64)) error {
+	rows, err := matchingRows(columns, group, who)
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	clock, _ := columns.Lookup("time")
+	return eachValue(group.ColumnChunks()[clock.ColumnIndex], func(row int64, v parquet.Value) {
+		if len(rows) > 0 && rows[0] == row {
+			hit(v.Int64(), row)
+			rows = rows[1:]
+		}
+	})
+}
+
+// matchingRows returns the rows of a row group that name the person, sorted.
+func matchingRows(columns *parquet.Schema, group parquet.RowGroup, who matcher) ([]int64, error) {
 	var rows []int64
 	for _, parent := range keyParents() {
 		for name, exact := range keyColumns() {
@@ -75,22 +93,12 @@ func scanGroup(columns *parquet.Schema, group parquet.RowGroup, who matcher, hit
 				}
 			})
 			if err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
-	if len(rows) == 0 {
-		return nil
-	}
 	slices.Sort(rows)
-	rows = slices.Compact(rows)
-	clock, _ := columns.Lookup("time")
-	return eachValue(group.ColumnChunks()[clock.ColumnIndex], func(row int64, v parquet.Value) {
-		if len(rows) > 0 && rows[0] == row {
-			hit(v.Int64(), row)
-			rows = rows[1:]
-		}
-	})
+	return slices.Compact(rows), nil
 }
 
 // eachValue calls f with each row's value of a column that is not repeated.
@@ -212,7 +220,11 @@ func (o *openObjects) loadParquet(ctx context.Context, object int, rows []int64,
 		return err
 	}
 	for n, row := range rows {
-		e, err := r.event(row)
+		var e schema.Event
+		err := guarded(func() (err error) {
+			e, err = r.event(row)
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("read %s: %w", o.objects[object].info.Key, err)
 		}

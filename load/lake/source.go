@@ -16,7 +16,7 @@ import (
 // temporary file once.
 func openAt(ctx context.Context, store blob.Store, info blob.Info, whole bool) (blob.ReadAtCloser, int64, error) {
 	far := strings.Contains(store.URL(), "://") // a bucket: every read is a request
-	if at, ok := store.(blob.ReaderAt); ok && !(whole && far) {
+	if at, ok := store.(blob.ReaderAt); ok && (!whole || !far) {
 		r, err := at.OpenAt(ctx, info)
 		if err != nil {
 			return nil, 0, fmt.Errorf("read %s: %w", info.Key, err)
@@ -27,7 +27,7 @@ func openAt(ctx context.Context, store blob.Store, info blob.Info, whole bool) (
 	if err != nil {
 		return nil, 0, fmt.Errorf("read %s: %w", info.Key, err)
 	}
-	defer body.Close()
+	defer func() { _ = body.Close() }()
 	f, err := newTempFile("")
 	if err != nil {
 		return nil, 0, err
@@ -66,15 +66,30 @@ func openParquet(ctx context.Context, store blob.Store, info blob.Info, whole bo
 	if err != nil {
 		return nil, err
 	}
-	f, err := parquet.OpenFile(at, size,
-		parquet.SkipMagicBytes(true),
-		parquet.SkipBloomFilters(true),
-		parquet.SkipPageIndex(true), // read where it is needed
-		parquet.OptimisticRead(true),
-		parquet.ReadBufferSize(128<<10))
+	var f *parquet.File
+	err = guarded(func() (err error) {
+		f, err = parquet.OpenFile(at, size,
+			parquet.SkipMagicBytes(true),
+			parquet.SkipBloomFilters(true),
+			parquet.SkipPageIndex(true), // read where it is needed
+			parquet.OptimisticRead(true),
+			parquet.ReadBufferSize(128<<10))
+		return err
+	})
 	if err != nil {
-		at.Close()
+		_ = at.Close()
 		return nil, fmt.Errorf("read %s: %w", info.Key, err)
 	}
 	return &openedParquet{File: f, at: at}, nil
+}
+
+// guarded calls f, which only reads Parquet: the library panics on some damaged
+// files, and one of those is no reason to end the program.
+func guarded(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the object is damaged: %v", p)
+		}
+	}()
+	return f()
 }

@@ -103,15 +103,18 @@ func readParquet[T any](ctx context.Context, store blob.Store, key string) iter.
 			yield(none, err)
 			return
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }()
 		r := parquet.NewGenericReader[T](f.File)
-		defer r.Close()
+		defer func() { _ = r.Close() }()
 		old := olderThan[T](f.Schema())
 		rows := make([]T, batchRows)
 		for err == nil {
 			clear(rows) // what the reader leaves alone is not to come from the batch before
 			var n int
-			n, err = r.Read(rows)
+			err = guarded(func() (err error) {
+				n, err = r.Read(rows)
+				return err
+			})
 			for i := range rows[:n] {
 				old.forget(&rows[i])
 				if !yield(rows[i], nil) {
@@ -149,7 +152,7 @@ func readLines(ctx context.Context, store blob.Store, key string) iter.Seq2[[]by
 			yield(nil, fmt.Errorf("read %s: %w", key, err))
 			return
 		}
-		defer body.Close()
+		defer func() { _ = body.Close() }()
 		gz, err := gzip.NewReader(body)
 		if err != nil {
 			yield(nil, fmt.Errorf("read %s: %w", key, err))
