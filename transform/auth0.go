@@ -500,24 +500,54 @@ func (l *auth0Log) rest() {
 	}
 }
 
+// The bounds of one record's fan-out: how many events, and how many bytes of
+// raw_data all of them may repeat. Auth0's own bounds on a call are far below.
+const (
+	maxAuth0Targets = 5000
+	maxRepeated     = 32 << 20
+)
+
 // fanOut gives one event, or one for each of several targets: "#n" behind the
-// id then tells them apart, and correlation_uid holds them together.
+// id then tells them apart, and correlation_uid holds them together. What is
+// past the bounds gives one event without a target.
 func (l *auth0Log) fanOut() []schema.Event {
-	if len(l.targets) < 2 {
+	n := len(l.targets)
+	if n > 1 {
+		label(&l.event, "targets", strconv.Itoa(n))
+	}
+	if n > maxAuth0Targets {
+		l.aim(&l.event, "")
+	}
+	if n < 2 || n > maxAuth0Targets {
 		finish(&l.event)
 		return []schema.Event{l.event}
 	}
 	keep(&l.event, "correlation_uid", l.event.Metadata.CorrelationUID)
-	events := make([]schema.Event, 0, len(l.targets))
+	events := make([]schema.Event, 0, n)
 	for i, target := range l.targets {
 		e := l.event
 		e.Metadata.UID = l.id + "#" + strconv.Itoa(i+1)
 		e.Metadata.CorrelationUID = l.id
+		if i > 0 && n*len(e.RawData) > maxRepeated {
+			dropRaw(&e)
+		}
 		l.aim(&e, target)
 		finish(&e)
 		events = append(events, e)
 	}
 	return events
+}
+
+// dropRaw leaves the record and its bodies to the first of its events.
+func dropRaw(e *schema.Event) {
+	e.RawData = ""
+	e.Metadata.Labels = append(slices.Clone(e.Metadata.Labels), "raw_data:first")
+	if e.API != nil {
+		e.API = &schema.API{
+			Operation: e.API.Operation, Service: e.API.Service,
+			Request: &schema.Request{UID: e.API.Request.UID},
+		}
+	}
 }
 
 // aim makes the event about that user or group.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/idtrail/idtrail/schema"
+	"github.com/idtrail/idtrail/schema/ocsftest"
 	"github.com/idtrail/idtrail/transform"
 )
 
@@ -247,6 +248,28 @@ func TestAuth0FanOut(t *testing.T) {
 		}
 		if e.Metadata.CorrelationUID != "900" || e.API.Request.UID != "900" || !slices.Equal(e.Privileges, []string{"rol_1"}) {
 			t.Errorf("event %d: correlation %q, request %q, privileges %q", i, e.Metadata.CorrelationUID, e.API.Request.UID, e.Privileges)
+		}
+	}
+}
+
+// A call on very many targets must not make gigabytes of one record.
+func TestAuth0FanOutIsBounded(t *testing.T) {
+	for _, tt := range []struct{ targets, size, events int }{{1, 0, 1}, {2, 0, 2}, {5000, 0, 5000}, {5001, 0, 1}, {1000, 1 << 16, 1000}} {
+		users := strings.TrimSuffix(strings.Repeat(`"auth0|1",`, tt.targets), ",")
+		line := callLine(t, "sapi", "POST /api/v2/roles/rol_1/users", `{"users":[`+users+`],"x":"`+strings.Repeat("y", tt.size)+`"}`)
+		result, err := goldenMapper().Map(schema.KindAuth0Log, line, landed)
+		if err != nil || len(result.Events) != tt.events {
+			t.Fatalf("%d targets: %d events, error %v", tt.targets, len(result.Events), err)
+		}
+		total := 0
+		for _, e := range result.Events {
+			total += len(e.RawData)
+		}
+		if total == 0 || total > 32<<20 {
+			t.Errorf("%d targets: %d bytes of raw_data", tt.targets, total)
+		}
+		for _, problem := range ocsftest.Validate(result.Events[len(result.Events)-1]) {
+			t.Errorf("%d targets: %s", tt.targets, problem)
 		}
 	}
 }
