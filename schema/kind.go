@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"time"
@@ -31,21 +32,30 @@ func (k Kind) IsUser() bool { return k == KindAuth0User || k == KindCognitoUser 
 // ({"detail-type":…,"detail":{…}}) or LookupEvents ({"CloudTrailEvent":"{…}"})
 // puts around it. The result may share memory with line.
 func (k Kind) Record(line []byte) []byte {
-	if d := gjson.GetBytes(line, "detail"); d.IsObject() && gjson.GetBytes(line, "detail-type").Exists() {
+	if d := member(line, "detail"); d.IsObject() && member(line, "detail-type").Exists() {
 		line = []byte(d.Raw)
 	}
-	switch k {
+	switch k { //nolint:exhaustive // users come in no envelope
 	case KindAuth0Log:
-		if d := gjson.GetBytes(line, "data"); d.IsObject() && !gjson.GetBytes(line, "type").Exists() {
+		if d := member(line, "data"); d.IsObject() && !member(line, "type").Exists() {
 			return []byte(d.Raw)
 		}
 	case KindCloudTrail:
-		e := gjson.GetBytes(line, "CloudTrailEvent")
+		e := member(line, "CloudTrailEvent")
 		if e.Type == gjson.String && len(e.Str) <= maxTrailEvent && gjson.Valid(e.Str) {
 			return []byte(e.Str)
 		}
 	}
 	return line
+}
+
+// member looks a member up, and does not parse lines that do not hold its name
+// at all: most records stand in no envelope.
+func member(line []byte, name string) gjson.Result {
+	if !bytes.Contains(line, []byte(`"`+name+`"`)) {
+		return gjson.Result{}
+	}
+	return gjson.GetBytes(line, name)
 }
 
 // maxTrailEvent bounds the records read out of a text: AWS's have at most 256 KiB.
@@ -57,13 +67,19 @@ func (k Kind) ID(line []byte) string {
 	rec := k.Record(line)
 	switch k {
 	case KindAuth0Log:
-		return firstText(memberText(rec, "log_id", "_id"), memberText(line, "log_id", "_id", "detail.log_id"))
+		if id := memberText(rec, "log_id", "_id"); id != "" {
+			return id
+		}
+		return memberText(line, "log_id", "_id", "detail.log_id")
 	case KindAuth0User:
 		return memberText(rec, "user_id")
 	case KindCognitoUser:
 		return cognitoID(rec)
 	case KindCloudTrail:
-		return firstText(memberText(rec, "eventID"), memberText(line, "EventId"))
+		if id := memberText(rec, "eventID"); id != "" {
+			return id
+		}
+		return memberText(line, "EventId")
 	default:
 		return ""
 	}
@@ -73,11 +89,14 @@ func (k Kind) ID(line []byte) string {
 // not say so in a form that parses. Users have no time.
 func (k Kind) Time(line []byte) time.Time {
 	rec := k.Record(line)
-	switch k {
+	switch k { //nolint:exhaustive // users have no time
 	case KindAuth0Log:
 		return ParseTime(gjson.GetBytes(rec, "date").Str)
 	case KindCloudTrail:
-		return ParseTime(firstText(gjson.GetBytes(rec, "eventTime").Str, gjson.GetBytes(line, "EventTime").Str))
+		if at := gjson.GetBytes(rec, "eventTime").Str; at != "" {
+			return ParseTime(at)
+		}
+		return ParseTime(member(line, "EventTime").Str)
 	default:
 		return time.Time{}
 	}
@@ -126,15 +145,6 @@ func memberText(rec []byte, names ...string) string {
 			}
 		case gjson.Number:
 			return v.Raw
-		}
-	}
-	return ""
-}
-
-func firstText(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
 		}
 	}
 	return ""

@@ -18,7 +18,7 @@ import (
 // memoryLimit is what the garbage collector keeps the program under while it
 // can; GOMEMLIMIT overrides it. What a run holds at a time is bounded well below
 // it by the limits of the config.
-const memoryLimit = 88 << 20
+const memoryLimit = 72 << 20
 
 func main() {
 	if _, set := os.LookupEnv("GOMEMLIMIT"); !set {

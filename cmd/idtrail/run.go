@@ -169,7 +169,7 @@ func (a *app) conclude(ctx context.Context, res runResult, strict bool) error {
 
 // verdict turns a run's reports into the exit code.
 func verdict(res runResult, strict bool) error {
-	var failed, held, partly, rejected int
+	var failed, held, partly int
 	for _, s := range res.Sources {
 		switch {
 		case s.Held:
@@ -179,15 +179,13 @@ func verdict(res runResult, strict bool) error {
 		case s.Failed() || s.Gaps > 0:
 			partly++
 		}
-		for _, k := range s.Sinks {
-			rejected += int(k.Rejected)
-		}
 	}
 	for _, r := range res.Reconciled {
 		if r.Err != nil {
 			partly++
 		}
 	}
+	rejected := rejectedBy(res)
 	switch n := len(res.Sources); {
 	case held == n && n > 0:
 		return exitQuietly(exitHeld, "every source is held by another run")
@@ -200,6 +198,17 @@ func verdict(res runResult, strict bool) error {
 	default:
 		return nil
 	}
+}
+
+// rejectedBy counts the records that this run could not give some sink.
+func rejectedBy(res runResult) int64 {
+	var n int64
+	for _, s := range res.Sources {
+		for _, k := range s.Sinks {
+			n = max(n, k.Rejected)
+		}
+	}
+	return n
 }
 
 func (a *app) printRun(res runResult) error {
