@@ -69,7 +69,9 @@ var secretNames = map[string]secretClass{
 	// addresses that are keys
 	"webhookurl": secretToken, "sumosourceaddress": secretToken,
 	// names that a suffix would take and that are no secrets
-	"accessedsecrets": notSecret, "nexttoken": notSecret, "paginationtoken": notSecret,
+	// STS names the user in it, as the token said it.
+	"subjectfromwebidentitytoken": notSecret,
+	"accessedsecrets":             notSecret, "nexttoken": notSecret, "paginationtoken": notSecret,
 	"clientrequesttoken": notSecret, "clienttoken": notSecret, "continuationtoken": notSecret,
 	"idempotencytoken": notSecret, "pagetoken": notSecret, "startingtoken": notSecret,
 	"nextforwardtoken": notSecret, "nextbackwardtoken": notSecret, "nextpagetoken": notSecret,
