@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/idtrail/idtrail/internal/blob"
 	"github.com/idtrail/idtrail/internal/blob/blobtest"
 	"github.com/idtrail/idtrail/load"
 	"github.com/idtrail/idtrail/load/lake"
@@ -338,5 +339,63 @@ func TestSameRowsSameBytes(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// The client under the store repeats a request whose answer was lost, and then
+// hears that the object exists, or has changed: by its own first attempt.
+func TestRepeatedByTheClient(t *testing.T) {
+	rows := loadtest.Rows("acme", 1, 3)
+	var want []string
+	for _, r := range rows {
+		want = append(want, loadtest.Key(r))
+	}
+	answers := map[string]error{blobtest.OpPutNew: blob.ErrExist, blobtest.OpPutMatch: blob.ErrChanged}
+	for name, newSink := range sinks() {
+		store := blobtest.NewMemory()
+		faulty := &blobtest.Faulty{Store: store, After: func(op, _ string) error { return answers[op] }}
+		mustFlush(t, newSink(options(t, faulty)), loadtest.Batch("acme", 1, 4, rows))
+		wantWhole(t, name, store, want)
+	}
+}
+
+// Somebody else completed the record with other objects: that is no success.
+func TestCompletedByAnother(t *testing.T) {
+	store := blobtest.NewMemory()
+	faulty := &blobtest.Faulty{Store: store}
+	const key = "flushes/lake/acme/000000000001.json"
+	faulty.Before = func(op, _ string) error {
+		if op != blobtest.OpPutMatch {
+			return nil
+		}
+		info, err := store.Head(t.Context(), key)
+		if err != nil {
+			return err
+		}
+		text := `{"format":1,"sink":"lake","source":"acme","from":1,"to":4,"state":"completed","mapping":1}`
+		_, err = store.PutMatch(t.Context(), key, info.ETag, strings.NewReader(text))
+		return err
+	}
+	_, err := flush(t.Context(), lake.NewParquet(options(t, faulty)), loadtest.Batch("acme", 1, 4, loadtest.Rows("acme", 1, 3)))
+	if !errors.Is(err, blob.ErrChanged) || !strings.Contains(err.Error(), key) {
+		t.Errorf("got error %v, want %v of %s", err, blob.ErrChanged, key)
+	}
+}
+
+// A batch that was delivered is not written again, even unplanned.
+func TestDeliveredAgain(t *testing.T) {
+	store := blobtest.NewMemory()
+	b := loadtest.Batch("acme", 1, 4, loadtest.Rows("acme", 1, 3))
+	counts := mustFlush(t, lake.NewParquet(options(t, store)), b)
+	writes := 0
+	faulty := &blobtest.Faulty{Store: store, Before: func(op, _ string) error {
+		if op != blobtest.OpGet {
+			writes++
+		}
+		return nil
+	}}
+	res, err := lake.NewParquet(options(t, faulty)).Deliver(t.Context(), b)
+	if err != nil || res.Counts != counts || res.Upto != b.To || writes != 0 {
+		t.Errorf("got %+v, %v and %d calls that are no get; want counts %+v and none", res, err, writes, counts)
 	}
 }

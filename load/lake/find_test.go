@@ -293,3 +293,25 @@ func TestOlderColumns(t *testing.T) {
 		{Time: at, Message: "a"}, {Time: at + 1, Message: "b", User: &schema.UserObject{Name: "mary"}},
 	}, readBack[schema.Event](t, store, key))
 }
+
+// An object of several row groups, whose rows are counted through.
+func TestFindInManyRowGroups(t *testing.T) {
+	store := blobtest.NewMemory()
+	b := manyEvents(12_000, 1, 0, func() {})
+	var want []string
+	rows := b.Rows
+	b.Rows = func(yield func(load.Row, error) bool) {
+		for r, err := range rows {
+			if r.Event.User.Name == "person7@example.com" {
+				want = append(want, "acme "+r.Event.Metadata.UID)
+			}
+			if !yield(r, err) {
+				return
+			}
+		}
+	}
+	mustFlush(t, lake.NewParquet(options(t, store)), b)
+	if diff := cmp.Diff(want, found(t, store, lake.Query{User: "person7@example.com"})); diff != "" || len(want) < 3 {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
