@@ -207,15 +207,20 @@ func TestDamagedParquet(t *testing.T) {
 		}
 		return err
 	}
+	for i := range whole {
+		if try(whole[:i]) == nil {
+			t.Errorf("cut to %d bytes: no error", i)
+		}
+	}
+	if raceDetector {
+		return
+	}
 	failed := 0
 	for i := range whole {
 		object := bytes.Clone(whole)
 		object[i] ^= 1
 		if try(object) != nil {
 			failed++
-		}
-		if i > 0 && try(whole[:i]) == nil {
-			t.Errorf("cut to %d bytes: no error", i)
 		}
 	}
 	if failed == 0 {
