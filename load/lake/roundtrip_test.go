@@ -256,6 +256,15 @@ func TestTable(t *testing.T) {
 			t.Errorf("no rows: %v", err)
 		}
 	}
+	store := blobtest.NewMemory()
+	_, err := lake.WriteRows(t.Context(), store, "x.parquet", func(yield func(note, error) bool) {
+		if yield(want[0], nil) {
+			yield(note{}, errLost)
+		}
+	})
+	if !errors.Is(err, errLost) || len(store.Objects()) != 0 {
+		t.Errorf("failing rows: got error %v and %d objects", err, len(store.Objects()))
+	}
 	if _, err := lake.WriteTable(t.Context(), blobtest.NewMemory(), "x.csv", slices.Values(want)); err == nil {
 		t.Error("an unknown ending is taken")
 	}

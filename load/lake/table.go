@@ -22,6 +22,17 @@ import (
 // .ndjson.gz. The same rows give the same bytes, so a table that is there
 // already is fine if it is the same; else the error wraps [blob.ErrExist].
 func WriteTable[T any](ctx context.Context, store blob.Store, key string, rows iter.Seq[T]) (Object, error) {
+	return WriteRows(ctx, store, key, func(yield func(T, error) bool) {
+		for row := range rows {
+			if !yield(row, nil) {
+				return
+			}
+		}
+	})
+}
+
+// WriteRows is WriteTable for rows that may fail: then nothing is written.
+func WriteRows[T any](ctx context.Context, store blob.Store, key string, rows iter.Seq2[T, error]) (Object, error) {
 	f, err := newTempFile("")
 	if err != nil {
 		return Object{}, fmt.Errorf("write %s: %w", key, err)
@@ -52,7 +63,7 @@ func WriteTable[T any](ctx context.Context, store blob.Store, key string, rows i
 	return o, nil
 }
 
-func encodeTable[T any](f *tempFile, key string, rows iter.Seq[T]) (int64, error) {
+func encodeTable[T any](f *tempFile, key string, rows iter.Seq2[T, error]) (int64, error) {
 	var file interface {
 		begin(f *tempFile) error
 		finish() error
@@ -72,8 +83,11 @@ func encodeTable[T any](f *tempFile, key string, rows iter.Seq[T]) (int64, error
 		return 0, err
 	}
 	n := int64(0)
-	for row := range rows {
-		if err := add(row); err != nil {
+	for row, err := range rows {
+		if err == nil {
+			err = add(row)
+		}
+		if err != nil {
 			return 0, err
 		}
 		n++
