@@ -20,7 +20,7 @@ GOFUMPT   := $(CACHE)/gofumpt-$(GOFUMPT_VERSION)/gofumpt
 VERSITYGW := $(CACHE)/versitygw-$(VERSITYGW_VERSION)/versitygw
 DUCKDB    := $(CACHE)/duckdb-$(DUCKDB_VERSION)
 
-# What a caller may set: make fuzz FUZZTIME=5m, make bench BENCH=Land.
+# What a caller may set: make fuzz FUZZTIME=5m, make microbench BENCH=Flush.
 FUZZTIME ?= 10s
 BENCH    ?= .
 PKG      ?= ./...
@@ -76,7 +76,11 @@ fmt: $(GOLANGCI) ## Format the code
 	cd integration && $(GOLANGCI) fmt
 
 .PHONY: bench
-bench: ## Run the benchmarks; BENCH selects
+bench: build ## Measure the program: records/s beside a limit, and peak memory; BENCHFLAGS=-large=false for less
+	go run ./internal/bench $(BENCHFLAGS)
+
+.PHONY: microbench
+microbench: ## Run the benchmarks of single packages; BENCH selects
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m $(PKG)
 
 .PHONY: cover

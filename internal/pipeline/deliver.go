@@ -30,11 +30,13 @@ type deliverer struct {
 // fails is in the report, and is tried again by the next run.
 func (d *deliverer) deliver(ctx context.Context) SinkReport {
 	d.report.Sink = d.sink.Name()
+	began := d.p.now()
 	err := d.all(ctx, d.p.now().Add(d.limits.Deliver))
 	if err != nil {
 		err = fmt.Errorf("deliver %s to sink %s: %w", d.source.Name, d.sink.Name(), err)
 		d.report.Err, d.report.Error = err, err.Error()
 	}
+	d.report.Seconds = d.p.now().Sub(began).Seconds()
 	if pos, err := d.st.Position(ctx, d.sink.Name()); err == nil {
 		d.report.Pending, _ = d.st.Pending(ctx, pos.Next) // a count for people; the state's failures show elsewhere
 	}

@@ -107,8 +107,8 @@ type Report struct {
 	Sources []SourceReport `json:"sources"`
 }
 
-// SourceReport is what a run did with one source. The counts are of this run:
-// read = landed + repeated + filtered.
+// SourceReport is what a run did with one source. The counts and times are of
+// reading and landing in this run: read = landed + repeated + filtered.
 type SourceReport struct {
 	Source string `json:"source"`
 	// Held says that another process holds the source: nothing was done.
@@ -124,8 +124,10 @@ type SourceReport struct {
 type SinkReport struct {
 	Sink string `json:"sink"`
 	state.Tally
-	Objects int64         `json:"objects"`
-	Bytes   int64         `json:"bytes"`
+	Objects int64 `json:"objects"`
+	Bytes   int64 `json:"bytes"`
+	// Seconds it took.
+	Seconds float64       `json:"seconds"`
 	Pending state.Pending `json:"pending"`
 	Error   string        `json:"error,omitempty"`
 	Err     error         `json:"-"`
@@ -168,7 +170,6 @@ func (p *Pipeline) Run(ctx context.Context, sources []Source) Report {
 func (p *Pipeline) runSource(ctx context.Context, source Source, limits Limits) (r SourceReport) {
 	r = SourceReport{Source: source.Name, Run: state.Run{Started: p.now()}}
 	defer func() {
-		r.Ended = p.now()
 		if r.Err != nil {
 			r.Error = r.Err.Error()
 		}
@@ -193,15 +194,14 @@ func (p *Pipeline) landAndDeliver(ctx context.Context, st *state.DB, source Sour
 	r.Adopted = l.adopted
 	// The run is remembered, and what was landed delivered, even where reading
 	// failed; a run that was told to stop starts nothing new.
-	run := r.Run
-	run.Ended = p.now()
+	r.Ended = p.now()
 	if r.Err != nil {
-		run.Error = r.Err.Error()
+		r.Error = r.Err.Error()
 	}
 	if ctx.Err() != nil {
 		return
 	}
-	r.Err = errors.Join(r.Err, st.AddRun(ctx, run))
+	r.Err = errors.Join(r.Err, st.AddRun(ctx, r.Run))
 	if errors.Is(r.Err, errChain) {
 		return // what raw holds is in doubt: nothing more is built on it
 	}
