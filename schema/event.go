@@ -182,13 +182,13 @@ type Response struct {
 type Actor struct {
 	User    *UserObject `json:"user,omitempty" parquet:"user,optional"`
 	Session *Session    `json:"session,omitempty" parquet:"session,optional"`
-	IdP     *IdP        `json:"idp,omitempty" parquet:"idp,optional"`
+	IDP     *IDP        `json:"idp,omitempty" parquet:"idp,optional"`
 	AppName string      `json:"app_name,omitempty" parquet:"app_name,dict,optional"`
 	AppUID  string      `json:"app_uid,omitempty" parquet:"app_uid,dict,optional"`
 }
 
-// IdP is the identity provider, an Auth0 connection for one.
-type IdP struct {
+// IDP is the identity provider, an Auth0 connection for one.
+type IDP struct {
 	Name string `json:"name,omitempty" parquet:"name,dict,optional"`
 	UID  string `json:"uid,omitempty" parquet:"uid,dict,optional"`
 }

@@ -89,7 +89,7 @@ func (k Kind) ID(line []byte) string {
 // not say so in a form that parses. Users have no time.
 func (k Kind) Time(line []byte) time.Time {
 	rec := k.Record(line)
-	switch k { //nolint:exhaustive // users have no time
+	switch k {
 	case KindAuth0Log:
 		return ParseTime(gjson.GetBytes(rec, "date").Str)
 	case KindCloudTrail:
@@ -138,7 +138,7 @@ func cognitoID(rec []byte) string {
 // or a number.
 func memberText(rec []byte, names ...string) string {
 	for _, name := range names {
-		switch v := gjson.GetBytes(rec, name); v.Type {
+		switch v := gjson.GetBytes(rec, name); v.Type { //nolint:exhaustive // no other value names anything
 		case gjson.String:
 			if v.Str != "" {
 				return v.Str

@@ -77,27 +77,26 @@ func putSegment(ctx context.Context, tx *sql.Tx, l Landed) error {
 	return err
 }
 
-func putSeen(ctx context.Context, tx *sql.Tx, l Landed) error {
+func putSeen(ctx context.Context, tx *sql.Tx, l Landed) (err error) {
 	stmt, err := tx.PrepareContext(ctx, `INSERT OR IGNORE INTO seen (id, event_ms, landed_ms) VALUES (?, ?, ?)`)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, stmt.Close()) }()
 	for _, s := range l.Seen {
 		event := s.Event
 		if event.IsZero() {
 			event = l.LandedAt
 		}
 		if _, err := stmt.ExecContext(ctx, s.ID[:], event.UnixMilli(), l.LandedAt.UnixMilli()); err != nil {
-			return errors.Join(err, stmt.Close())
+			return err
 		}
 	}
 	if l.Snapshot != nil && l.Snapshot.Complete {
 		// No later page of this snapshot can come, and the next one has ids of its own.
-		if _, err := tx.ExecContext(ctx, `DELETE FROM seen`); err != nil {
-			return errors.Join(err, stmt.Close())
-		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM seen`)
 	}
-	return stmt.Close()
+	return err
 }
 
 func putInputs(ctx context.Context, tx *sql.Tx, l Landed) error {

@@ -183,15 +183,16 @@ func scanSnapshot(rows *sql.Rows) (LandedSnapshot, error) {
 	return s, json.Unmarshal([]byte(counts), &s.Counts)
 }
 
-func (d *DB) each(ctx context.Context, scan func(*sql.Rows) error, query string, args ...any) error {
+func (d *DB) each(ctx context.Context, scan func(*sql.Rows) error, query string, args ...any) (err error) {
 	rows, err := d.db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		if err := scan(rows); err != nil {
-			return errors.Join(err, rows.Close())
+			return err
 		}
 	}
-	return errors.Join(rows.Err(), rows.Close())
+	return rows.Err()
 }

@@ -133,7 +133,7 @@ func (l *auth0Log) who() {
 	e, r := &l.event, l.record
 	e.Actor = &schema.Actor{
 		AppUID: r.text("client_id"), AppName: r.text("client_name"),
-		IdP: &schema.IdP{Name: r.text("connection"), UID: r.text("connection_id")},
+		IDP: &schema.IDP{Name: r.text("connection"), UID: r.text("connection_id")},
 	}
 	switch l.code.user {
 	case "actor":

@@ -27,7 +27,7 @@ func (t *trail) actor() *schema.Actor {
 	callerType(user, scalar(id.get("type")))
 	actor := &schema.Actor{User: user, Session: callerSession(context), AppName: invokedBy}
 	if provider := id.text("identityProvider"); provider != "" {
-		actor.IdP = &schema.IdP{Name: provider}
+		actor.IDP = &schema.IDP{Name: provider}
 	}
 	return actor
 }

@@ -248,15 +248,15 @@ func fitPeople(e *schema.Event) {
 	}
 	a.User = fitUser(a.User)
 	a.Session = fitSession(a.Session)
-	if a.IdP != nil && *a.IdP == (schema.IdP{}) {
-		a.IdP = nil
+	if a.IDP != nil && *a.IDP == (schema.IDP{}) {
+		a.IDP = nil
 	}
 	if a.User != nil || a.Session != nil || a.AppName != "" || a.AppUID != "" {
 		return
 	}
-	if a.IdP != nil {
-		keep(e, "actor.idp.name", a.IdP.Name)
-		keep(e, "actor.idp.uid", a.IdP.UID)
+	if a.IDP != nil {
+		keep(e, "actor.idp.name", a.IDP.Name)
+		keep(e, "actor.idp.uid", a.IDP.UID)
 	}
 	e.Actor = nil
 }

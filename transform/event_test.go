@@ -16,7 +16,7 @@ func TestEventsKeepToOCSF(t *testing.T) {
 		name, code, more string
 		check            func(e schema.Event) bool
 	}{
-		{"actor with nothing but an IdP", "s", `,"connection":"db"`, func(e schema.Event) bool {
+		{"actor with nothing but an IDP", "s", `,"connection":"db"`, func(e schema.Event) bool {
 			return e.Actor == nil && e.Unmapped["actor.idp.name"] == "db"
 		}},
 		{"no user", "s", ``, func(e schema.Event) bool { return e.User.Account.UID == "acme" && e.User.Name == "" }},

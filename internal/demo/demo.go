@@ -63,7 +63,7 @@ var ErrNotOurs = errors.New("is not empty, and no demo made it")
 
 // Start writes the files, starts the server and writes the config.
 func Start(ctx context.Context, o Options) (*Site, error) {
-	if err := clear(o.Dir); err != nil {
+	if err := makeAnew(o.Dir); err != nil {
 		return nil, err
 	}
 	tenant := fake.NewTenant(fake.TenantOptions{
@@ -90,8 +90,8 @@ func or(n, otherwise int) int {
 	return n
 }
 
-// clear makes the folder, empty but for the marker.
-func clear(dir string) error {
+// makeAnew makes the folder, empty but for the marker.
+func makeAnew(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("look at %s: %w", dir, err)

@@ -210,7 +210,7 @@ func flushOnceFailing(t *testing.T, n int, answer bool, lost error) {
 		r.now = r.now.Add(2 * time.Hour)
 		r.mustRun(src)
 	}
-	r.wantEvents("acme", 300)
+	r.wantEvents(300)
 	before := len(memory.(*blobtest.Memory).Objects())
 	r.now = r.now.Add(2 * time.Hour)
 	r.mustRun(src)
@@ -219,10 +219,10 @@ func flushOnceFailing(t *testing.T, n int, answer bool, lost error) {
 	}
 }
 
-func (r *rig) wantEvents(source string, n int) {
+func (r *rig) wantEvents(n int) {
 	r.t.Helper()
 	var got []string
-	for _, e := range r.events("lake", source) {
+	for _, e := range r.events("lake", "acme") {
 		got = append(got, e.Metadata.UID)
 	}
 	slices.Sort(got)
@@ -247,10 +247,10 @@ func TestLostStateKeepsTheLake(t *testing.T) {
 	}
 	src.pages = logPages(5, 50)
 	rep := r.mustRun(src)
-	if rep.Sinks[0].Tally.Events != first.Landed+50 || rep.Sinks[0].Pending.Records != 0 {
+	if rep.Sinks[0].Events != first.Landed+50 || rep.Sinks[0].Pending.Records != 0 {
 		t.Errorf("after the loss: %+v", rep.Sinks[0])
 	}
-	r.wantEvents("acme", 250)
+	r.wantEvents(250)
 }
 
 // collector is a sink that takes small batches and keeps them in memory; it

@@ -25,7 +25,7 @@ func TestLandOnce(t *testing.T) {
 	if rep.Landed != 231 || rep.Segments != 3 || !rep.Drained {
 		t.Errorf("got %d records in %d segments, drained %v; want 231 in 3, drained", rep.Landed, rep.Segments, rep.Drained)
 	}
-	r.wantIDs("acme", 231)
+	r.wantIDs(231)
 
 	again := r.mustRun(src)
 	if again.Read != 0 || again.Segments != 0 {
@@ -35,7 +35,7 @@ func TestLandOnce(t *testing.T) {
 	if more := r.mustRun(src); more.Landed != 33 {
 		t.Errorf("a grown source landed %d, want 33", more.Landed)
 	}
-	r.wantIDs("acme", 264)
+	r.wantIDs(264)
 }
 
 func TestRepeatedRecordsAreLandedOnce(t *testing.T) {
@@ -50,7 +50,7 @@ func TestRepeatedRecordsAreLandedOnce(t *testing.T) {
 	if rep := r.mustRun(src); rep.Landed != 80 || rep.Repeated != 80 {
 		t.Errorf("with an overlap: landed %d, repeated %d, want 80 and 80", rep.Landed, rep.Repeated)
 	}
-	r.wantIDs("acme", 240)
+	r.wantIDs(240)
 }
 
 func TestPageLargerThanASegment(t *testing.T) {
@@ -62,7 +62,7 @@ func TestPageLargerThanASegment(t *testing.T) {
 	if rep.Err != nil || rep.Segments < 10 {
 		t.Fatalf("got %d segments, error %v; want many", rep.Segments, rep.Err)
 	}
-	r.wantIDs("acme", 1000)
+	r.wantIDs(1000)
 }
 
 func TestOddRecordsAreLanded(t *testing.T) {
@@ -110,7 +110,7 @@ func TestPagesBeforeAFailureAreLanded(t *testing.T) {
 	}
 	src.fail = nil
 	r.mustRun(src)
-	r.wantIDs("acme", 150)
+	r.wantIDs(150)
 }
 
 func TestAStoppedRunDropsTheOpenSegment(t *testing.T) {
@@ -128,7 +128,7 @@ func TestAStoppedRunDropsTheOpenSegment(t *testing.T) {
 	}
 	src.during = nil
 	r.mustRun(src)
-	r.wantIDs("acme", 150)
+	r.wantIDs(150)
 }
 
 func TestLostStateIsReadBackFromRaw(t *testing.T) {
@@ -146,7 +146,7 @@ func TestLostStateIsReadBackFromRaw(t *testing.T) {
 	if in, ok, err := r.state("acme").Finished(t.Context(), "file"); !ok || err != nil || in.SHA256 != "ab" {
 		t.Errorf("the finished input was not adopted: %+v %v %v", in, ok, err)
 	}
-	r.wantIDs("acme", 300)
+	r.wantIDs(300)
 }
 
 func TestBrokenChainsStopTheSource(t *testing.T) {
@@ -221,7 +221,7 @@ func TestAnotherIdentityIsRefused(t *testing.T) {
 	r.mustRun(&script{name: "acme", identity: "tenant one", pages: logPages(1, 10)})
 	rep := r.run(&script{name: "acme", identity: "tenant two", pages: logPages(2, 10)})
 	wantError(t, rep.Err, nil, "tenant one", "tenant two")
-	r.wantIDs("acme", 10)
+	r.wantIDs(10)
 }
 
 // A run that wrote past the lock: its segment is adopted, and reading goes on
@@ -243,7 +243,7 @@ func TestOvertakenRunGivesWay(t *testing.T) {
 	if rep.Adopted == 0 {
 		t.Error("nothing was adopted")
 	}
-	r.wantIDs("acme", 300)
+	r.wantIDs(300)
 }
 
 func TestHeldSourceIsLeftAlone(t *testing.T) {
@@ -350,11 +350,11 @@ func TestLandFailureMatrix(t *testing.T) {
 			if rep.Err == nil && !answer {
 				// A request that is lost is either reported, or repaired in the run.
 				r.raw = memory
-				r.wantIDs("acme", 300)
+				r.wantIDs(300)
 			}
 			r.raw = memory
 			r.mustRun(src)
-			r.wantIDs("acme", 300)
+			r.wantIDs(300)
 			if r.mustRun(src).Segments != 0 {
 				t.Errorf("call %d (answer lost: %v): a later run landed more", n, answer)
 			}

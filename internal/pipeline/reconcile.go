@@ -176,19 +176,8 @@ func (s replacing) PutNew(ctx context.Context, key string, body blob.Body) (blob
 }
 
 func replaceTable[T any](ctx context.Context, store blob.Store, key string, rows iter.Seq2[T, error]) error {
-	var failure error
-	_, err := lake.WriteTable(ctx, replacing{store}, key, func(yield func(T) bool) {
-		for row, err := range rows {
-			if err != nil {
-				failure = err
-				return
-			}
-			if !yield(row) {
-				return
-			}
-		}
-	})
-	return errors.Join(failure, err)
+	_, err := lake.WriteRows(ctx, replacing{store}, key, rows)
+	return err
 }
 
 // writePersons carries the table persons forward by what was compared.

@@ -184,7 +184,7 @@ func (s *sortedRange) segment(ctx context.Context, seq int64) error {
 func (s *sortedRange) kind(k schema.Kind) byte {
 	for i, known := range s.kinds {
 		if known == k {
-			return byte(i) //nolint:gosec // fewer than 256 kinds
+			return byte(i)
 		}
 	}
 	s.kinds = append(s.kinds, k)

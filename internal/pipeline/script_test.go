@@ -174,11 +174,11 @@ func (r *rig) landedIDs(source string) []string {
 	return ids
 }
 
-// wantIDs checks that raw holds the records 0 to n-1, each once.
-func (r *rig) wantIDs(source string, n int) {
+// wantIDs checks that raw holds the records 0 to n-1 of source acme, each once.
+func (r *rig) wantIDs(n int) {
 	r.t.Helper()
 	got := map[string]int{}
-	for _, id := range r.landedIDs(source) {
+	for _, id := range r.landedIDs("acme") {
 		got[id]++
 	}
 	for i := range n {

@@ -18,7 +18,7 @@ func TestSortSpills(t *testing.T) {
 		t.Run(fmt.Sprint(budget), func(t *testing.T) {
 			dir := t.TempDir()
 			s := pipeline.NewSorter(dir, budget)
-			rnd := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // test data
+			rnd := rand.New(rand.NewPCG(1, 2))
 			type item struct {
 				key     pipeline.SortKey
 				payload string

@@ -213,14 +213,13 @@ func countSteps(t *testing.T, s Stores) int64 {
 // start1 runs a child and says what it printed and whether it was killed.
 func start1(t *testing.T, dir, spec string, at int64, grown bool) (out string, killed bool) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this test binary itself
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), envStep+"="+strconv.FormatInt(at, 10), envDir+"="+dir, envStores+"="+spec)
 	if grown {
 		cmd.Env = append(cmd.Env, envGrown+"=1")
 	}
 	printed, err := cmd.CombinedOutput()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 			return string(printed), true
 		}
