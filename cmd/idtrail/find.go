@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -56,21 +59,31 @@ func (a *app) find(ctx context.Context, f findFlags) error {
 	if err != nil {
 		return fmt.Errorf("open lake: %w", err)
 	}
-	n := 0
-	for found, err := range lake.Open(store).Find(ctx, q) {
+	reader := lake.Open(store)
+	if err := known(ctx, c, reader, q.Sources); err != nil {
+		return err
+	}
+	p := a.foundPrinter(c, q.User)
+	for found, err := range reader.Find(ctx, q) {
 		if err != nil {
 			return err
 		}
-		a.term.clear()
-		if err := a.printFound(found, n == 0); err != nil {
+		if err := p.print(found); err != nil {
 			return err
 		}
-		n++
 	}
-	if n == 0 && !a.json {
-		return a.printf("nothing found of %s since %s\n", printable(q.User), q.Since.Format(time.RFC3339))
+	if p.printed == 0 && !a.json {
+		return a.printf("nothing found of %s %s\n", printable(q.User), spanOf(q))
 	}
 	return nil
+}
+
+func spanOf(q lake.Query) string {
+	span := "since " + q.Since.Format(time.RFC3339)
+	if !q.Until.IsZero() {
+		span += " and before " + q.Until.Format(time.RFC3339)
+	}
+	return span
 }
 
 func (a *app) query(f findFlags) (lake.Query, error) {
@@ -78,61 +91,154 @@ func (a *app) query(f findFlags) (lake.Query, error) {
 	if f.user == "" {
 		return q, usage("add --user with an id, a user name or an e-mail address", "find needs to know whom")
 	}
-	since, err := config.ParseSince(f.since)
-	if err != nil {
-		return q, usage("write a span like 7d, or a time like 2026-11-01", "--since: %w", err)
+	if f.limit < 0 {
+		return q, usage("write 0 for all", "--limit %d is less than nothing", f.limit)
 	}
-	q.Since = since.At(a.Now()).UTC()
+	var err error
+	if q.Since, err = a.timeFlag("--since", f.since); err != nil {
+		return q, err
+	}
 	if f.until == "" {
 		return q, nil
 	}
-	until, err := config.ParseSince(f.until)
-	if err != nil {
-		return q, usage("write a span like 7d, or a time like 2026-11-01", "--until: %w", err)
+	if q.Until, err = a.timeFlag("--until", f.until); err != nil {
+		return q, err
 	}
-	q.Until = until.At(a.Now()).UTC()
+	if !q.Since.Before(q.Until) {
+		return q, usage("swap them, or leave --until out for up to now", "--since %s is not before --until %s", f.since, f.until)
+	}
 	return q, nil
 }
 
-// printFound prints an event as it comes: one JSON object, or one line.
-func (a *app) printFound(f lake.Found, first bool) error {
-	if a.json {
-		e := json.NewEncoder(a.Out)
+func (a *app) timeFlag(name, text string) (time.Time, error) {
+	since, err := config.ParseSince(text)
+	if err != nil {
+		return time.Time{}, usage("write a span like 7d, or a time like 2026-11-01", "%s %q %w", name, text, err)
+	}
+	return since.At(a.Now()).UTC(), nil
+}
+
+// known refuses sources that neither the config nor the lake has: nothing found
+// would look like nothing done.
+func known(ctx context.Context, c *config.Config, reader *lake.Reader, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	all, err := reader.Sources(ctx)
+	if err != nil {
+		return err
+	}
+	all = append(all, sourceNames(c)...)
+	slices.Sort(all)
+	for _, name := range names {
+		if !slices.Contains(all, name) {
+			return usage("known: "+strings.Join(slices.Compact(all), ", "), "there is no source %s", printable(name))
+		}
+	}
+	return nil
+}
+
+// foundPrinter prints events as they come: each one JSON object, or one line.
+type foundPrinter struct {
+	a    *app
+	user string
+	// sourceWidth fits the names of the config's sources; width is that of the
+	// terminal, 0 where there is none to cut lines for.
+	sourceWidth, width int
+	printed            int
+}
+
+func (a *app) foundPrinter(c *config.Config, user string) *foundPrinter {
+	p := &foundPrinter{a: a, user: user, sourceWidth: len("SOURCE"), width: a.outWidth()}
+	for _, s := range c.Sources {
+		p.sourceWidth = max(p.sourceWidth, len(s.Name))
+	}
+	return p
+}
+
+func (p *foundPrinter) print(f lake.Found) error {
+	p.printed++
+	if p.a.json {
+		e := json.NewEncoder(p.a.Out)
 		e.SetEscapeHTML(false)
 		if err := e.Encode(map[string]any{"source": f.Source, "event": f.Event}); err != nil {
 			return fmt.Errorf("write result: %w", err)
 		}
 		return nil
 	}
-	if first {
-		if err := a.printf("%-24s  %-12s  %-34s  %-8s  %-16s  %s\n", "TIME (UTC)", "SOURCE", "WHAT", "STATUS", "FROM", "DETAIL"); err != nil {
+	if p.printed == 1 {
+		if err := p.line("TIME (UTC)", "SOURCE", "STATUS", "FROM", "WHAT"); err != nil {
 			return err
 		}
 	}
-	e := f.Event
-	return a.printf("%-24s  %-12s  %-34s  %-8s  %-16s  %s\n",
-		e.TimeDT.UTC().Format("2006-01-02 15:04:05.000"), f.Source, fit(printable(what(e)), 34), printable(e.Status), printable(from(e)), printable(detail(e)))
+	e := &f.Event
+	return p.line(e.TimeDT.UTC().Format(time.DateTime), f.Source, e.Status, from(e), what(e)+by(e, p.user))
 }
 
-func what(e schema.Event) string { return e.ClassName + ": " + e.ActivityName }
-
-func from(e schema.Event) string {
-	if e.SrcEndpoint == nil {
-		return ""
-	}
-	if e.SrcEndpoint.IP != "" {
-		return e.SrcEndpoint.IP
-	}
-	return e.SrcEndpoint.SvcName
+// line prints the columns. On a terminal what does not fit goes on below.
+func (p *foundPrinter) line(at, source, status, from, what string) error {
+	line := printable(fmt.Sprintf("%-19s  %-*s  %-7s  %-15s  %s", at, p.sourceWidth, source, status, from, what))
+	return p.a.printf("%s\n", wrap(strings.TrimRight(line, " "), p.width, len(time.DateTime)+len(columnGap)))
 }
 
-func detail(e schema.Event) string {
-	text := e.Message
-	if text == "" && e.API != nil {
-		text = e.API.Operation
+// wrap breaks a line at spaces, or where there is none within words, so that no
+// part is longer than width; all but the first are indented. A width that leaves
+// no room, or 0, breaks nothing.
+func wrap(line string, width, indent int) string {
+	rest := []rune(line)
+	if width < 2*indent || len(rest) <= width {
+		return line
 	}
-	if e.StatusDetail != "" {
+	var text strings.Builder
+	for room := width; len(rest) > room; room = width - indent {
+		end := room
+		for i := room; i > indent; i-- {
+			if rest[i] == ' ' {
+				end = i
+				break
+			}
+		}
+		text.WriteString(strings.TrimRight(string(rest[:end]), " ") + "\n" + strings.Repeat(" ", indent))
+		rest = []rune(strings.TrimLeft(string(rest[end:]), " "))
+	}
+	return text.String() + string(rest)
+}
+
+// what says what happened: the class and activity, and the vendor's own words.
+func what(e *schema.Event) string {
+	text := e.ClassName + ": " + e.ActivityName
+	detail := e.Message
+	if detail == "" && e.API != nil {
+		detail = e.API.Operation
+	}
+	if detail != "" {
+		text += ", " + detail
+	}
+	if e.StatusDetail != "" && e.StatusDetail != detail {
 		text += " (" + e.StatusDetail + ")"
 	}
 	return text
+}
+
+// by names who did it, where that was not the person looked for.
+func by(e *schema.Event, person string) string {
+	if e.Actor == nil || e.Actor.User == nil {
+		return ""
+	}
+	u := e.Actor.User
+	names := []string{u.Name, u.EmailAddr, u.UID, u.UIDAlt}
+	if slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, person) }) {
+		return ""
+	}
+	if name := cmp.Or(names...); name != "" {
+		return ", by " + name
+	}
+	return ""
+}
+
+func from(e *schema.Event) string {
+	if e.SrcEndpoint == nil {
+		return ""
+	}
+	return cmp.Or(e.SrcEndpoint.IP, e.SrcEndpoint.SvcName)
 }

@@ -2,9 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
-	"text/tabwriter"
+	"unicode"
+	"unicode/utf8"
 )
 
 // printJSON writes a result as indented JSON.
@@ -26,29 +28,82 @@ func (a *app) printf(format string, args ...any) error {
 	return nil
 }
 
-// printTable writes rows in columns, each as wide as its widest cell. Cells
-// keep to their line: what came from outside cannot move the cursor.
+// printTable writes rows in columns, each as wide as its widest cell; columns of
+// numbers to the right. Cells keep to their line: what came from outside cannot
+// move the cursor.
 func (a *app) printTable(rows [][]string) error {
-	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
+	columns := columnsOf(rows)
+	var text strings.Builder
 	for _, row := range rows {
+		var line strings.Builder
 		for i, cell := range row {
 			if i > 0 {
-				fmt.Fprint(w, "\t")
+				line.WriteString(columnGap)
 			}
-			fmt.Fprint(w, printable(cell))
+			columns[i].write(&line, printable(cell))
 		}
-		fmt.Fprintln(w)
+		text.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
-	if err := w.Flush(); err != nil {
-		return fmt.Errorf("write result: %w", err)
+	return a.printf("%s", text.String())
+}
+
+// printTables writes tables with a line between them; those that have but a
+// heading are left out.
+func (a *app) printTables(tables ...[][]string) error {
+	between := ""
+	for _, rows := range tables {
+		if len(rows) < 2 {
+			continue
+		}
+		if err := errors.Join(a.printf("%s", between), a.printTable(rows)); err != nil {
+			return err
+		}
+		between = "\n"
 	}
 	return nil
 }
 
-// printable replaces what would move the cursor or change the terminal.
+// columnGap stands between two columns.
+const columnGap = "  "
+
+// column says how the cells of a column are set.
+type column struct {
+	width int
+	right bool
+}
+
+// columnsOf measures a table, whose first row is its heading.
+func columnsOf(rows [][]string) []column {
+	var columns []column
+	for n, row := range rows {
+		for i, cell := range row {
+			if i == len(columns) {
+				columns = append(columns, column{right: len(rows) > 1})
+			}
+			c := &columns[i]
+			c.width = max(c.width, utf8.RuneCountInString(printable(cell)))
+			if n > 0 && strings.Trim(cell, "0123456789,") != "" {
+				c.right = false
+			}
+		}
+	}
+	return columns
+}
+
+func (c column) write(line *strings.Builder, cell string) {
+	pad := strings.Repeat(" ", c.width-utf8.RuneCountInString(cell))
+	if c.right {
+		line.WriteString(pad + cell)
+		return
+	}
+	line.WriteString(cell + pad)
+}
+
+// printable replaces what would move the cursor, change the terminal, or turn
+// the direction of the text around.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
+		if unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp) {
 			return ' '
 		}
 		return r

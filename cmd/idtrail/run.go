@@ -212,46 +212,61 @@ func rejectedBy(res runResult) int64 {
 }
 
 func (a *app) printRun(res runResult) error {
-	rows := [][]string{{"SOURCE", "READ", "LANDED", "REPEATED", "FILTERED", "GAPS", "SINK", "RECORDS", "REJECTED", "EVENTS", "USERS", "PENDING", ""}}
+	landed := [][]string{{"SOURCE", "READ", "LANDED", "REPEATED", "FILTERED", "GAPS", ""}}
+	delivered := [][]string{{"SOURCE", "SINK", "RECORDS", "REJECTED", "EVENTS", "USERS", "PENDING", ""}}
 	for _, s := range res.Sources {
-		rows = append(rows, sourceRows(s)...)
+		landed = append(landed, []string{s.Source, count(s.Read), count(s.Landed), count(s.Repeated), count(s.Filtered), count(s.Gaps), sourceNote(s)})
+		for _, k := range s.Sinks {
+			note := ""
+			if k.Err != nil {
+				note = "failed"
+			}
+			delivered = append(delivered, []string{s.Source, k.Sink, count(k.Records), count(k.Rejected), count(k.Events), count(k.Users), count(k.Pending.Records), note})
+		}
 	}
-	if err := a.printTable(rows); err != nil {
+	if err := a.printTables(landed, delivered); err != nil {
 		return err
 	}
 	for _, r := range res.Reconciled {
-		if r.Summary == nil {
-			continue
-		}
-		if err := a.printf("\n%s and %s: %s linked, %s findings (idtrail reconcile report)\n",
-			r.Left, r.Right, count(r.Summary.Linked), count(r.Summary.Findings)); err != nil {
+		if err := a.printf("\n%s\n", reconciledLine(r)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func sourceRows(s pipeline.SourceReport) [][]string {
-	head := []string{s.Source, count(s.Read), count(s.Landed), count(s.Repeated), count(s.Filtered), count(s.Gaps)}
-	state := ""
+// sourceNote says what a run's counts of a source do not.
+func sourceNote(s pipeline.SourceReport) string {
 	switch {
 	case s.Held:
-		state = "held by another run"
+		return "held by another run"
 	case s.Err != nil:
-		state = "failed"
+		return "failed"
+	case !s.Drained:
+		return "stopped"
+	default:
+		return ""
 	}
-	if len(s.Sinks) == 0 {
-		return [][]string{append(head, "", "", "", "", "", "", state)}
+}
+
+func reconciledLine(r pipeline.ReconcileReport) string {
+	pair := r.Left + " and " + r.Right + ": "
+	switch {
+	case r.Err != nil:
+		return pair + "not reconciled, failed"
+	case r.Summary == nil:
+		return pair + "nothing to reconcile yet"
+	default:
+		return pair + many(r.Summary.Linked, "pair") + " linked, " + many(r.Summary.Findings, "finding") + "; see them with: idtrail reconcile report"
 	}
-	var rows [][]string
-	for _, k := range s.Sinks {
-		if k.Err != nil {
-			state = strings.TrimSpace(state + " sink failed")
-		}
-		rows = append(rows, append(head, k.Sink, count(k.Records), count(k.Rejected), count(k.Events), count(k.Users), count(k.Pending.Records), state))
-		head, state = make([]string, len(head)), ""
+}
+
+// many writes a number of things; the plural is the regular one.
+func many(n int64, thing string) string {
+	if n != 1 {
+		thing += "s"
 	}
-	return rows
+	return count(n) + " " + thing
 }
 
 // count writes a number with a comma every three digits.

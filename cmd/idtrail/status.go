@@ -2,16 +2,20 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/idtrail/idtrail/internal/config"
 	"github.com/idtrail/idtrail/internal/pipeline"
+	"github.com/idtrail/idtrail/state"
 )
 
 func (a *app) statusCommand() *cobra.Command {
-	var maxAge time.Duration
+	var maxAge string
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show where every source and sink stands",
@@ -28,11 +32,18 @@ time: for monitoring.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.status(cmd.Context(), maxAge) },
 	}
-	cmd.Flags().DurationVar(&maxAge, "max-age", 0, "exit with 3 if a source was not drained for that `long`")
+	cmd.Flags().StringVar(&maxAge, "max-age", "", "exit with 3 if a source was not drained for that `long`: 30m, 36h, 2d")
 	return cmd
 }
 
-func (a *app) status(ctx context.Context, maxAge time.Duration) error {
+func (a *app) status(ctx context.Context, within string) error {
+	var maxAge time.Duration
+	if within != "" {
+		var err error
+		if maxAge, err = config.ParseSpan(within); err != nil || maxAge == 0 {
+			return usage("write a span like 30m, 36h or 2d", "--max-age %q is no span of time", within)
+		}
+	}
 	c, err := a.config(ctx, noSecrets)
 	if err != nil {
 		return err
@@ -42,103 +53,159 @@ func (a *app) status(ctx context.Context, maxAge time.Duration) error {
 	if err != nil {
 		return err
 	}
-	all, err := p.Status(ctx, b.pipelineSources(ctx))
-	if err != nil {
-		return err
+	all, failures := a.statuses(ctx, p, b.pipelineSources(ctx))
+	if ctx.Err() != nil {
+		return errInterrupted
 	}
 	if a.json {
 		err = a.printJSON(map[string]any{"config": c.File, "sources": all})
 	} else {
 		err = a.printStatus(all)
 	}
-	if err != nil {
+	if err = errors.Join(err, failures); err != nil {
 		return err
 	}
 	return stale(all, maxAge, a.Now())
 }
 
-func stale(all []pipeline.Status, maxAge time.Duration, now time.Time) error {
+// sourceStatus is a source's status, or why there is none.
+type sourceStatus struct {
+	pipeline.Status
+	Error string `json:"error,omitempty"`
+}
+
+// statuses asks for each source by itself: one whose state is damaged hides no
+// other.
+func (a *app) statuses(ctx context.Context, p *pipeline.Pipeline, sources []pipeline.Source) ([]sourceStatus, error) {
+	all := make([]sourceStatus, len(sources))
+	var failures error
+	for i, source := range sources {
+		all[i].Status = pipeline.Status{Source: source.Name, Kind: source.Kind}
+		one, err := p.Status(ctx, []pipeline.Source{source})
+		if err != nil {
+			all[i].Error = err.Error()
+			failures = errors.Join(failures, err)
+			continue
+		}
+		all[i].Status = one[0]
+	}
+	return all, failures
+}
+
+// stale names the sources that were not read to their end for too long.
+func stale(all []sourceStatus, maxAge time.Duration, now time.Time) error {
 	if maxAge == 0 {
 		return nil
 	}
+	var old []string
 	for _, s := range all {
 		if !s.Known || now.Sub(s.LastDrain) > maxAge {
-			return exitQuietly(exitPartly, fmt.Sprintf("source %s was last read to its end %s", s.Source, ago(s.LastDrain, now)))
+			old = append(old, fmt.Sprintf("%s (%s)", s.Source, ago(s.LastDrain, now)))
 		}
 	}
-	return nil
+	if len(old) == 0 {
+		return nil
+	}
+	return &exitError{
+		code: exitPartly, hint: "is idtrail run due and working? its log, and idtrail status, say what failed",
+		err: fmt.Errorf("not read to the end within %s: %s", maxAge, strings.Join(old, ", ")),
+	}
 }
 
-func (a *app) printStatus(all []pipeline.Status) error {
+func (a *app) printStatus(all []sourceStatus) error {
 	now := a.Now()
-	rows := [][]string{{"SOURCE", "KIND", "LANDED", "SEGMENTS", "NEWEST EVENT", "DRAINED", "SINK", "DELIVERED", "PENDING", "REJECTED", "GAPS"}}
+	landed := [][]string{{"SOURCE", "KIND", "LANDED", "SEGMENTS", "NEWEST EVENT", "DRAINED", "GAPS", ""}}
+	delivered := [][]string{{"SOURCE", "SINK", "DELIVERED", "RECORDS", "REJECTED", "PENDING"}}
 	for _, s := range all {
-		rows = append(rows, statusRows(s, now)...)
+		landed = append(landed, landedRow(s, now))
+		for _, k := range s.Sinks {
+			delivered = append(delivered, []string{s.Source, k.Sink, ago(k.Delivered, now), count(k.Tally.Records), count(k.Tally.Rejected), count(k.Pending.Records)})
+		}
 	}
-	if err := a.printTable(rows); err != nil {
+	if err := a.printTables(landed, delivered); err != nil {
 		return err
 	}
 	for _, s := range all {
-		if err := a.printDetails(s, now); err != nil {
+		if err := a.printDetails(s.Status, now); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func statusRows(s pipeline.Status, now time.Time) [][]string {
+func landedRow(s sourceStatus, now time.Time) []string {
 	if !s.Known {
-		return [][]string{{s.Source, s.Kind, "never run"}}
-	}
-	head := []string{s.Source, s.Kind, count(s.Totals.Records), count(s.Totals.Segments), ago(s.Totals.Last, now), ago(s.LastDrain, now)}
-	var rows [][]string
-	for _, k := range s.Sinks {
-		gaps := count(s.GapsTotal)
-		if len(rows) > 0 {
-			gaps = ""
+		note := "never run"
+		if s.Error != "" {
+			note = "unreadable"
 		}
-		rows = append(rows, append(head, k.Sink, ago(k.Delivered, now), count(k.Pending.Records), count(k.Tally.Rejected), gaps))
-		head = make([]string, len(head))
+		return []string{s.Source, s.Kind, "", "", "", "", "", note}
 	}
-	return rows
+	newest, note := "none", ""
+	if !s.Totals.Last.IsZero() {
+		newest = ago(s.Totals.Last, now)
+	}
+	if failed(s.Runs) {
+		note = "failed"
+	}
+	return []string{s.Source, s.Kind, count(s.Totals.Records), count(s.Totals.Segments), newest, ago(s.LastDrain, now), count(s.GapsTotal), note}
 }
+
+func failed(runs []state.Run) bool { return len(runs) > 0 && runs[0].Error != "" }
 
 // printDetails lists what wants a look.
 func (a *app) printDetails(s pipeline.Status, now time.Time) error {
-	var lines []string
-	if len(s.Runs) > 0 && s.Runs[0].Error != "" {
-		lines = append(lines, fmt.Sprintf("last run, %s, failed: %s", ago(s.Runs[0].Ended, now), s.Runs[0].Error))
-	}
-	for _, snap := range s.Snapshots {
-		lines = append(lines, fmt.Sprintf("snapshot %s: %s", snap.ID, snapshotState(snap.Complete, snap.Counts)))
-	}
-	for _, g := range s.Gaps {
-		lines = append(lines, fmt.Sprintf("gap from %s to %s: %s", g.From.Format(time.RFC3339), g.To.Format(time.RFC3339), g.Reason))
-	}
-	for _, in := range s.Faults {
-		lines = append(lines, fmt.Sprintf("input %s: %s", in.Key, in.Fault))
-	}
-	for _, r := range s.Rejects {
-		lines = append(lines, fmt.Sprintf("rejected %d:%d: %s", r.Segment, r.Record, r.Reason))
+	lines := details(s, now)
+	if len(lines) == 0 {
+		return nil
 	}
 	for i, line := range lines {
-		if i == 0 {
-			line = fmt.Sprintf("\n%s\n  %s", s.Source, printable(line))
-		} else {
-			line = "  " + printable(line)
-		}
-		if err := a.printf("%s\n", line); err != nil {
-			return err
-		}
+		lines[i] = "  " + printable(line)
 	}
-	return nil
+	return a.printf("\n%s\n%s\n", s.Source, strings.Join(lines, "\n"))
+}
+
+func details(s pipeline.Status, now time.Time) []string {
+	var lines []string
+	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
+	if failed(s.Runs) {
+		add("last run, %s, failed: %s", ago(s.Runs[0].Ended, now), s.Runs[0].Error)
+	}
+	for _, snap := range s.Snapshots {
+		add("snapshot %s: %s", snap.ID, snapshotState(snap.Complete, snap.Counts))
+	}
+	for _, g := range s.Gaps {
+		add("gap from %s to %s: %s", g.From.UTC().Format(time.RFC3339), g.To.UTC().Format(time.RFC3339), g.Reason)
+	}
+	if more := s.GapsTotal - int64(len(s.Gaps)); more > 0 {
+		add("and %s before", many(more, "gap"))
+	}
+	for _, in := range s.Faults {
+		add("input %s: %s", in.Key, in.Fault)
+	}
+	for _, r := range s.Rejects {
+		add("rejected: record %d of segment %d: %s", r.Record, r.Segment, r.Reason)
+	}
+	if more := rejectedOf(s) - int64(len(s.Rejects)); more > 0 {
+		add("%s more rejected: see rejected/source=%s in the lake", many(more, "record"), s.Source)
+	}
+	return lines
+}
+
+// rejectedOf is how many records of a source some sink could not be given.
+func rejectedOf(s pipeline.Status) int64 {
+	var n int64
+	for _, k := range s.Sinks {
+		n = max(n, k.Tally.Rejected)
+	}
+	return n
 }
 
 func snapshotState(complete bool, counts map[string]int64) string {
 	if !complete {
 		return "not complete"
 	}
-	return fmt.Sprintf("complete, %s users", count(counts["users"]))
+	return "complete, " + many(counts["users"], "user")
 }
 
 // ago says how long ago something was, in the largest units.
@@ -154,7 +221,7 @@ func ago(t, now time.Time) string {
 	case d < time.Hour:
 		return fmt.Sprintf("%dm ago", int(d.Minutes()))
 	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh%dm ago", int(d.Hours()), int(d.Minutes())%60)
+		return fmt.Sprintf("%dh%02dm ago", int(d.Hours()), int(d.Minutes())%60)
 	default:
 		return fmt.Sprintf("%dd ago", int(d.Hours()/24))
 	}
