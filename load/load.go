@@ -27,7 +27,9 @@ type Row struct {
 
 	Event *schema.Event
 	User  *schema.User
-	// SnapshotID is the snapshot a User belongs to.
+	// Setting is a section of a pool's or tenant's settings.
+	Setting *schema.Setting
+	// SnapshotID is the snapshot a User or a Setting belongs to.
 	SnapshotID string
 	Reject     *schema.Reject
 	Gap        *schema.Gap
@@ -37,7 +39,7 @@ type Row struct {
 
 // Batch is a range of a source's records, mapped. Rows come in landed order,
 // unless the sink is a [Planner]: then they come sorted by table (events,
-// users, snapshots, rejects, gaps), day, snapshot, time and position. Rows may
+// users, settings, snapshots, rejects, gaps), day, snapshot, time and position. Rows may
 // be ranged over once; an error in it ends the batch and is to be returned.
 type Batch struct {
 	Source   string
@@ -51,6 +53,7 @@ type Batch struct {
 type Counts struct {
 	Events    int64 `json:"events"`
 	Users     int64 `json:"users"`
+	Settings  int64 `json:"settings,omitempty"`
 	Rejects   int64 `json:"rejects"`
 	Gaps      int64 `json:"gaps"`
 	Snapshots int64 `json:"snapshots"`
@@ -63,6 +66,7 @@ type Counts struct {
 func (c *Counts) Add(c2 Counts) {
 	c.Events += c2.Events
 	c.Users += c2.Users
+	c.Settings += c2.Settings
 	c.Rejects += c2.Rejects
 	c.Gaps += c2.Gaps
 	c.Snapshots += c2.Snapshots

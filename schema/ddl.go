@@ -41,6 +41,7 @@ func Tables() []Table {
 	return []Table{
 		TableOf("events", Event{}),
 		TableOf("users", User{}),
+		TableOf("pools", Setting{}),
 		TableOf("snapshots", SnapshotRow{}),
 		TableOf("rejected", Reject{}),
 		TableOf("gaps", Gap{}),

@@ -23,6 +23,7 @@ func parquetSchemas() map[string]*parquet.Schema {
 	return map[string]*parquet.Schema{
 		"events":    parquet.SchemaOf(schema.Event{}),
 		"users":     parquet.SchemaOf(schema.User{}),
+		"pools":     parquet.SchemaOf(schema.Setting{}),
 		"snapshots": parquet.SchemaOf(schema.SnapshotRow{}),
 		"rejected":  parquet.SchemaOf(schema.Reject{}),
 		"gaps":      parquet.SchemaOf(schema.Gap{}),

@@ -20,12 +20,20 @@ const (
 	KindAuth0User   Kind = "auth0_user"
 	KindCognitoUser Kind = "cognito_user"
 	KindCloudTrail  Kind = "cloudtrail"
+	// KindCognitoAuthEvent is a record of Cognito's userAuthEvents export.
+	KindCognitoAuthEvent Kind = "cognito_auth_event"
+	// KindSetting is a [Setting] as JSON.
+	KindSetting Kind = "setting"
 	// KindUnparsed is an [Unparsed].
 	KindUnparsed Kind = "unparsed"
 )
 
 // IsUser says whether records of this kind are users of a snapshot.
 func (k Kind) IsUser() bool { return k == KindAuth0User || k == KindCognitoUser }
+
+// InSnapshot says whether records of this kind belong to a snapshot: users and
+// settings. All others are events.
+func (k Kind) InSnapshot() bool { return k.IsUser() || k == KindSetting }
 
 // Record returns the vendor's record inside line: line itself, or what stands
 // in the envelope an Auth0 log stream ({"log_id":…,"data":{…}}), EventBridge
@@ -75,6 +83,10 @@ func (k Kind) ID(line []byte) string {
 		return memberText(rec, "user_id")
 	case KindCognitoUser:
 		return cognitoID(rec)
+	case KindCognitoAuthEvent:
+		return memberText(rec, "message.eventId", "eventId")
+	case KindSetting:
+		return gjson.GetBytes(line, "section").Str + "/" + gjson.GetBytes(line, "id").Str
 	case KindCloudTrail:
 		if id := memberText(rec, "eventID"); id != "" {
 			return id

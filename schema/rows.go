@@ -2,6 +2,31 @@ package schema
 
 import "time"
 
+// Setting is one section of a tenant's or pool's settings in a snapshot: the
+// pool itself, a client, a provider, …. As a raw record it stands as this JSON.
+type Setting struct {
+	// Section is the kind of setting in snake_case (user_pool, client); ID names
+	// it within its section, "" where there is only one.
+	Section string `json:"section" parquet:"section,dict"`
+	ID      string `json:"id" parquet:"id"`
+	// State is one of the Setting* constants; Detail says more where it is not
+	// SettingOK.
+	State  string `json:"state" parquet:"state,dict"`
+	Detail string `json:"detail,omitempty" parquet:"detail,optional"`
+	// Data is the vendor's answer, JSON text, with fingerprints in the place of
+	// secrets.
+	Data string `json:"data,omitempty" parquet:"data,optional"`
+	// SnapshotID is set where it is filed.
+	SnapshotID string `json:"snapshot_id,omitempty" parquet:"snapshot_id,optional"`
+}
+
+// The states of a setting.
+const (
+	SettingOK          = "ok"
+	SettingDenied      = "denied"      // we may not read it
+	SettingUnsupported = "unsupported" // the vendor does not offer it here
+)
+
 // SnapshotRow is a row of table snapshots: a [Snapshot] that is complete. A
 // snapshot without a row there was cut off and is not to be compared.
 type SnapshotRow struct {

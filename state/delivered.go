@@ -15,12 +15,13 @@ import (
 const keptRejects = 1000
 
 // Tally counts what a sink was given of a source: records = mapped + rejected,
-// and events + users = mapped + fanned out.
+// and events + users + settings = mapped + fanned out.
 type Tally struct {
 	Records   int64 `json:"records"`
 	Rejected  int64 `json:"rejected"`
 	Events    int64 `json:"events"`
 	Users     int64 `json:"users"`
+	Settings  int64 `json:"settings,omitempty"`
 	FannedOut int64 `json:"fanned_out"`
 }
 
@@ -39,8 +40,8 @@ func (d *DB) Position(ctx context.Context, sink string) (Position, error) {
 	var p Position
 	var ms int64
 	err := d.db.QueryRowContext(ctx,
-		`SELECT segment, record, delivered_ms, records, rejected, events, users, fanned_out FROM position WHERE sink = ?`, sink).
-		Scan(&p.Next.Segment, &p.Next.Record, &ms, &p.Tally.Records, &p.Tally.Rejected, &p.Tally.Events, &p.Tally.Users, &p.Tally.FannedOut)
+		`SELECT segment, record, delivered_ms, records, rejected, events, users, settings, fanned_out FROM position WHERE sink = ?`, sink).
+		Scan(&p.Next.Segment, &p.Next.Record, &ms, &p.Tally.Records, &p.Tally.Rejected, &p.Tally.Events, &p.Tally.Users, &p.Tally.Settings, &p.Tally.FannedOut)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Position{}, nil
 	}
@@ -65,14 +66,14 @@ type Delivery struct {
 func (d *DB) Move(ctx context.Context, v Delivery) error {
 	err := inTx(ctx, d.db, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx,
-			`INSERT INTO position (sink, segment, record, delivered_ms, records, rejected, events, users, fanned_out)
-			 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+			`INSERT INTO position (sink, segment, record, delivered_ms, records, rejected, events, users, settings, fanned_out)
+			 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 			 ON CONFLICT (sink) DO UPDATE SET segment = excluded.segment, record = excluded.record,
 			   delivered_ms = excluded.delivered_ms, records = records + excluded.records,
 			   rejected = rejected + excluded.rejected, events = events + excluded.events,
-			   users = users + excluded.users, fanned_out = fanned_out + excluded.fanned_out`,
+			   users = users + excluded.users, settings = settings + excluded.settings, fanned_out = fanned_out + excluded.fanned_out`,
 			v.Sink, v.Upto.Segment, v.Upto.Record, v.At.UnixMilli(),
-			v.Tally.Records, v.Tally.Rejected, v.Tally.Events, v.Tally.Users, v.Tally.FannedOut)
+			v.Tally.Records, v.Tally.Rejected, v.Tally.Events, v.Tally.Users, v.Tally.Settings, v.Tally.FannedOut)
 		if err != nil {
 			return err
 		}

@@ -9,9 +9,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
-	_ "github.com/mattn/go-sqlite3" // the driver registers itself; database/sql knows no other way
+	"github.com/mattn/go-sqlite3" // its driver registers itself; database/sql knows no other way
 )
 
 // Format is the newest version of the state file this program reads; the
@@ -59,7 +60,7 @@ func Open(ctx context.Context, dir, source string) (*DB, error) {
 		err = migrate(ctx, d.db)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open state of %s: %w", source, err), d.Close())
+		return nil, errors.Join(opening(dir, source, err), d.Close())
 	}
 	return d, nil
 }
@@ -73,12 +74,30 @@ func OpenReader(ctx context.Context, dir, source string) (*DB, error) {
 	}
 	db, err := openFile(ctx, path, "rw")
 	if err == nil {
-		err = checkFormat(ctx, db)
+		if err = checkFormat(ctx, db); err != nil {
+			err = errors.Join(err, db.Close())
+		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open state of %s: %w", source, err)
+		return nil, opening(dir, source, err)
 	}
 	return &DB{db: db, source: source}, nil
+}
+
+// opening says which file could not be opened, and what to do about it.
+func opening(dir, source string, err error) error {
+	err = fmt.Errorf("open state of %s, %s: %w", source, file(dir, source), err)
+	var e sqlite3.Error
+	switch {
+	case !errors.As(err, &e):
+		return err
+	case e.Code == sqlite3.ErrNotADB, e.Code == sqlite3.ErrCorrupt:
+		return fmt.Errorf("%w (move it away to have it made anew from the raw segments)", err)
+	case e.Code == sqlite3.ErrFull, e.SystemErrno == syscall.ENOSPC, e.SystemErrno == syscall.EDQUOT:
+		return fmt.Errorf("%w (free space on this file system)", err)
+	default:
+		return err
+	}
 }
 
 // Close closes the file and lets go of the source.
@@ -111,11 +130,11 @@ func openFile(ctx context.Context, path, mode string) (*sql.DB, error) {
 		"&_journal_mode=WAL&_synchronous=FULL&_busy_timeout=10000&_txlock=immediate"
 	db, err := sql.Open("sqlite3", dsn)
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
+		return nil, err
 	}
 	db.SetMaxOpenConns(1)
 	if err := db.PingContext(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s: %w (move it away to have it made anew from the raw segments)", path, err), db.Close())
+		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
 }
@@ -154,7 +173,7 @@ func step(ctx context.Context, db *sql.DB, version int) error {
 func checkFormat(ctx context.Context, db *sql.DB) error {
 	var version int
 	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
-		return fmt.Errorf("read state format: %w (move the file away to have it made anew from the raw segments)", err)
+		return fmt.Errorf("read state format: %w", err)
 	}
 	if version > Format {
 		return fmt.Errorf("%w: %d, this program reads up to %d", ErrNewer, version, Format)

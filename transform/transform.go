@@ -37,11 +37,12 @@ type Mapper struct {
 	LinkAttribute string
 }
 
-// Result is what one record gave: events or users; several events where one
-// record tells of several targets.
+// Result is what one record gave: events, users or settings; several events
+// where one record tells of several targets.
 type Result struct {
-	Events []schema.Event
-	Users  []schema.User
+	Events   []schema.Event
+	Users    []schema.User
+	Settings []schema.Setting
 }
 
 // ErrUnmappable is wrapped by every error of [Mapper.Map].
@@ -60,6 +61,8 @@ func (m *Mapper) Map(kind schema.Kind, line []byte, landedAt time.Time) (Result,
 		return m.auth0User(line)
 	case schema.KindCognitoUser:
 		return m.cognitoUser(line)
+	case schema.KindSetting:
+		return setting(line)
 	case schema.KindUnparsed:
 		return unparsed(line)
 	default:

@@ -50,7 +50,7 @@ func (l *lander) adopt(ctx context.Context) error {
 }
 
 func (l *lander) chainError(format string, args ...any) error {
-	return fmt.Errorf("source %s in %s: %w: %s; nothing was read", l.source.Name, l.p.Raw.URL(), errChain, fmt.Sprintf(format, args...))
+	return fmt.Errorf("source %s in %s: %w: %s; nothing was read: put back what was moved or deleted (a versioned bucket still has it)", l.source.Name, l.p.Raw.URL(), errChain, fmt.Sprintf(format, args...))
 }
 
 // checkHead proves that the newest segment the state knows is the one in raw,

@@ -116,8 +116,8 @@ func (d *deliverer) adoptFlush(ctx context.Context, plan load.Plan) error {
 	if err != nil {
 		return err
 	}
-	t := state.Tally{Records: records, Rejected: plan.Counts.Rejects, Events: plan.Counts.Events, Users: plan.Counts.Users}
-	t.FannedOut = t.Events + t.Users - t.Mapped()
+	t := state.Tally{Records: records, Rejected: plan.Counts.Rejects, Events: plan.Counts.Events, Users: plan.Counts.Users, Settings: plan.Counts.Settings}
+	t.FannedOut = t.Events + t.Users + t.Settings - t.Mapped()
 	res := load.Result{Upto: schema.Position{Segment: plan.To}, Counts: plan.Counts}
 	return d.move(ctx, res, &mapping{tally: t})
 }
@@ -199,6 +199,7 @@ func (d *deliverer) move(ctx context.Context, res load.Result, m *mapping) error
 	d.report.Rejected += m.tally.Rejected
 	d.report.Events += m.tally.Events
 	d.report.Users += m.tally.Users
+	d.report.Settings += m.tally.Settings
 	d.report.FannedOut += m.tally.FannedOut
 	d.report.Objects += res.Counts.Objects
 	d.report.Bytes += res.Counts.Bytes

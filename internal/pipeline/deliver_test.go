@@ -376,3 +376,28 @@ func TestUsersOfTheNewestSnapshot(t *testing.T) {
 		t.Errorf("got %v, want ErrNoSnapshot", err)
 	}
 }
+
+// Snapshots of one day are filed one after the other, whatever the order they
+// were read in; settings go with their snapshot.
+func TestSnapshotsOfOneDayAreFiledApart(t *testing.T) {
+	r := newRig(t)
+	r.sinks = []load.Sink{r.parquetSink("lake"), r.jsonSink("json")}
+	src := &script{name: "pool"}
+	for _, id := range []string{"20261118T220000Z-9", "20261118T220000Z", "20261118T220000Z-10"} {
+		begun := &schema.Snapshot{ID: id, Begin: day0}
+		src.pages = append(src.pages, extract.Page{Snapshot: begun, Records: []schema.Raw{
+			{Kind: schema.KindSetting, Bytes: []byte(`{"section":"client","id":"c1","state":"ok","data":{"ClientId":"c1"}}`)},
+			{Kind: schema.KindAuth0User, Bytes: []byte(`{"user_id":"auth0|1"}`)},
+			{Kind: schema.KindSetting, Bytes: []byte(`{"section":"domain","id":"","state":"denied","detail":"not allowed"}`)},
+		}}, extract.Page{Snapshot: &schema.Snapshot{ID: id, Begin: day0, End: day0, Complete: true}})
+	}
+	rep := r.mustRun(src)
+	for _, s := range rep.Sinks {
+		if s.Users != 3 || s.Settings != 6 || s.Rejected != 0 || s.FannedOut != 0 {
+			t.Errorf("sink %s: %+v", s.Sink, s.Tally)
+		}
+	}
+	if again := r.mustRun(src); again.Segments != 0 {
+		t.Errorf("a second run landed %d segments", again.Segments)
+	}
+}

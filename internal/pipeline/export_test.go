@@ -7,7 +7,8 @@ type Sorter struct{ s sorter }
 
 // SortKey is an item's key, as far as the tests vary it.
 type SortKey struct {
-	Day, Snapshot   int32
+	Day             int32
+	Snapshot        string
 	Millis, Segment int64
 	Record          int32
 }

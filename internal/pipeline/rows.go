@@ -40,7 +40,7 @@ func originOf(h *segment.Header) origin { return origin{landedAt: h.LandedAt, sn
 func (m *mapping) rows(rec segment.Record, o origin) []load.Row {
 	m.tally.Records++
 	res, err := m.mapper.Map(rec.Kind, rec.Line, o.landedAt)
-	n := len(res.Events) + len(res.Users)
+	n := len(res.Events) + len(res.Users) + len(res.Settings)
 	if err == nil && n == 0 {
 		err = fmt.Errorf("gives no event: %w", transform.ErrUnmappable)
 	}
@@ -49,6 +49,7 @@ func (m *mapping) rows(rec segment.Record, o origin) []load.Row {
 	}
 	m.tally.Events += int64(len(res.Events))
 	m.tally.Users += int64(len(res.Users))
+	m.tally.Settings += int64(len(res.Settings))
 	m.tally.FannedOut += int64(n - 1)
 	rows := make([]load.Row, 0, n)
 	day, _ := eventDay(rec, o)
@@ -57,6 +58,9 @@ func (m *mapping) rows(rec segment.Record, o origin) []load.Row {
 	}
 	for i := range res.Users {
 		rows = append(rows, load.Row{At: rec.At, Day: snapshotDay(o), SnapshotID: snapshotID(o.snapshot), User: &res.Users[i]})
+	}
+	for i := range res.Settings {
+		rows = append(rows, load.Row{At: rec.At, Day: snapshotDay(o), SnapshotID: snapshotID(o.snapshot), Setting: &res.Settings[i]})
 	}
 	return rows
 }
@@ -115,6 +119,7 @@ func validText(s string) string {
 const (
 	tableEvents uint8 = iota
 	tableUsers
+	tableSettings
 	tableRejects
 )
 
@@ -123,7 +128,7 @@ const (
 // that is the smaller form.
 func (d *deliverer) sortedRows(ctx context.Context, m *mapping, from, to int64) iter.Seq2[load.Row, error] {
 	return func(yield func(load.Row, error) bool) {
-		s := &sortedRange{d: d, m: m, records: d.newSorter(), rejects: d.newSorter(), origins: map[int64]origin{}, snapshots: map[string]int32{}}
+		s := &sortedRange{d: d, m: m, records: d.newSorter(), rejects: d.newSorter(), origins: map[int64]origin{}}
 		defer func() { _ = errors.Join(s.records.close(), s.rejects.close()) }() // nameless temporary files: nothing is lost with them
 		err := s.read(ctx, from, to)
 		if err == nil {
@@ -139,14 +144,13 @@ func (d *deliverer) sortedRows(ctx context.Context, m *mapping, from, to int64) 
 var errStopped = errors.New("stopped")
 
 type sortedRange struct {
-	d         *deliverer
-	m         *mapping
-	records   *sorter
-	rejects   *sorter
-	origins   map[int64]origin
-	snapshots map[string]int32
-	kinds     []schema.Kind
-	tail      []load.Row
+	d       *deliverer
+	m       *mapping
+	records *sorter
+	rejects *sorter
+	origins map[int64]origin
+	kinds   []schema.Kind
+	tail    []load.Row
 }
 
 func (d *deliverer) newSorter() *sorter {
@@ -195,13 +199,12 @@ func (s *sortedRange) key(rec segment.Record, o origin) sortKey {
 	k := sortKey{table: tableEvents, segment: rec.At.Segment, record: int32(rec.At.Record)} //nolint:gosec // a segment holds far fewer
 	day, at := eventDay(rec, o)
 	k.millis = at.UnixMilli()
-	if rec.Kind.IsUser() {
+	if rec.Kind.InSnapshot() {
 		k.table, k.millis, day = tableUsers, 0, snapshotDay(o)
-		id := snapshotID(o.snapshot)
-		if _, ok := s.snapshots[id]; !ok {
-			s.snapshots[id] = int32(len(s.snapshots)) //nolint:gosec // few snapshots in a range
-		}
-		k.snapshot = s.snapshots[id]
+		k.snapshot = snapshotID(o.snapshot)
+	}
+	if rec.Kind == schema.KindSetting {
+		k.table = tableSettings
 	}
 	k.day = dayNumber(day)
 	return k

@@ -20,7 +20,7 @@ import (
 type sortKey struct {
 	table    uint8
 	day      int32 // days since 1970-01-01
-	snapshot int32 // in the order of the range
+	snapshot string
 	millis   int64
 	segment  int64
 	record   int32
@@ -159,17 +159,18 @@ func (s *sorter) spill() (err error) {
 
 const (
 	spillBlock = 64 << 10
-	keySize    = 1 + 4 + 4 + 8 + 8 + 4
+	keySize    = 1 + 4 + 8 + 8 + 4
 )
 
 func writeItem(w io.Writer, k sortKey, payload []byte) error {
-	head := make([]byte, 0, keySize+binary.MaxVarintLen64)
+	head := make([]byte, 0, keySize+2*binary.MaxVarintLen64+len(k.snapshot))
 	head = append(head, k.table)
-	head = binary.BigEndian.AppendUint32(head, uint32(k.day))      //nolint:gosec // read back as it was
-	head = binary.BigEndian.AppendUint32(head, uint32(k.snapshot)) //nolint:gosec // read back as it was
-	head = binary.BigEndian.AppendUint64(head, uint64(k.millis))   //nolint:gosec // read back as it was
-	head = binary.BigEndian.AppendUint64(head, uint64(k.segment))  //nolint:gosec // read back as it was
-	head = binary.BigEndian.AppendUint32(head, uint32(k.record))   //nolint:gosec // read back as it was
+	head = binary.BigEndian.AppendUint32(head, uint32(k.day))     //nolint:gosec // read back as it was
+	head = binary.BigEndian.AppendUint64(head, uint64(k.millis))  //nolint:gosec // read back as it was
+	head = binary.BigEndian.AppendUint64(head, uint64(k.segment)) //nolint:gosec // read back as it was
+	head = binary.BigEndian.AppendUint32(head, uint32(k.record))  //nolint:gosec // read back as it was
+	head = binary.AppendUvarint(head, uint64(len(k.snapshot)))
+	head = append(head, k.snapshot...)
 	head = binary.AppendUvarint(head, uint64(len(payload)))
 	if _, err := w.Write(head); err != nil {
 		return err
@@ -182,6 +183,7 @@ func writeItem(w io.Writer, k sortKey, payload []byte) error {
 type spilled struct {
 	r       *bufio.Reader
 	current sorted
+	text    []byte
 }
 
 func (r *spilled) next() error {
@@ -189,21 +191,35 @@ func (r *spilled) next() error {
 	if _, err := io.ReadFull(r.r, head[:]); err != nil {
 		return err
 	}
-	r.current.key = sortKey{
-		table:    head[0],
-		day:      int32(binary.BigEndian.Uint32(head[1:])),  //nolint:gosec // written from an int32
-		snapshot: int32(binary.BigEndian.Uint32(head[5:])),  //nolint:gosec // written from an int32
-		millis:   int64(binary.BigEndian.Uint64(head[9:])),  //nolint:gosec // written from an int64
-		segment:  int64(binary.BigEndian.Uint64(head[17:])), //nolint:gosec // written from an int64
-		record:   int32(binary.BigEndian.Uint32(head[25:])), //nolint:gosec // written from an int32
-	}
-	size, err := binary.ReadUvarint(r.r)
-	if err != nil {
+	var err error
+	if r.text, err = r.part(r.text); err != nil {
 		return err
 	}
-	r.current.payload = slices.Grow(r.current.payload[:0], int(size))[:size] //nolint:gosec // a length we wrote
-	_, err = io.ReadFull(r.r, r.current.payload)
+	snapshot := r.current.key.snapshot
+	if string(r.text) != snapshot { // the same for most items that follow each other
+		snapshot = string(r.text)
+	}
+	r.current.key = sortKey{
+		table:    head[0],
+		day:      int32(binary.BigEndian.Uint32(head[1:])), //nolint:gosec // written from an int32
+		snapshot: snapshot,
+		millis:   int64(binary.BigEndian.Uint64(head[5:])),  //nolint:gosec // written from an int64
+		segment:  int64(binary.BigEndian.Uint64(head[13:])), //nolint:gosec // written from an int64
+		record:   int32(binary.BigEndian.Uint32(head[21:])), //nolint:gosec // written from an int32
+	}
+	r.current.payload, err = r.part(r.current.payload)
 	return err
+}
+
+// part reads what a length stands before, into buf.
+func (r *spilled) part(buf []byte) ([]byte, error) {
+	size, err := binary.ReadUvarint(r.r)
+	if err != nil {
+		return buf, err
+	}
+	buf = slices.Grow(buf[:0], int(size))[:size] //nolint:gosec // a length we wrote
+	_, err = io.ReadFull(r.r, buf)
+	return buf, err
 }
 
 func (s *sorter) merge(yield func(sorted, error) bool) error {

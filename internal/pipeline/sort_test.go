@@ -25,7 +25,7 @@ func TestSortSpills(t *testing.T) {
 			}
 			var want []item
 			for i := range 500 {
-				k := pipeline.SortKey{Day: rnd.Int32N(5) - 2, Snapshot: rnd.Int32N(2), Millis: rnd.Int64N(100) - 50, Segment: int64(i / 10), Record: int32(i % 10)}
+				k := pipeline.SortKey{Day: rnd.Int32N(5) - 2, Snapshot: []string{"", "s1", "s10"}[rnd.IntN(3)], Millis: rnd.Int64N(100) - 50, Segment: int64(i / 10), Record: int32(i % 10)}
 				it := item{k, fmt.Sprintf("%d %s", i, strings.Repeat("x", rnd.IntN(60)))}
 				want = append(want, it)
 				if err := s.Add(it.key, []byte(it.payload)); err != nil {

@@ -25,6 +25,8 @@ func newEncoder(l layout, t table, writer string) encoder {
 		}
 	case usersTable:
 		return &parquetEncoder[schema.User]{row: userOf, p: newParquetFile[schema.User](writer)}
+	case poolsTable:
+		return &parquetEncoder[schema.Setting]{row: settingOf, p: newParquetFile[schema.Setting](writer)}
 	case snapshotsTable:
 		return &parquetEncoder[schema.SnapshotRow]{
 			row: func(r load.Row) schema.SnapshotRow { return r.Snapshot.Row() },
@@ -49,6 +51,12 @@ func userOf(r load.Row) schema.User {
 	return u
 }
 
+func settingOf(r load.Row) schema.Setting {
+	s := *r.Setting
+	s.SnapshotID = r.SnapshotID
+	return s
+}
+
 // rowValue returns what a row holds, as it stands in its table.
 func rowValue(r load.Row) any {
 	switch {
@@ -56,6 +64,8 @@ func rowValue(r load.Row) any {
 		return r.Event
 	case r.User != nil:
 		return userOf(r)
+	case r.Setting != nil:
+		return settingOf(r)
 	case r.Snapshot != nil:
 		return r.Snapshot.Row()
 	case r.Reject != nil:
@@ -72,6 +82,8 @@ func payloadOf(r load.Row) int {
 		return 2 * len(r.Event.RawData) // most of it stands in its columns again
 	case r.User != nil:
 		return 2 * len(r.User.RawData)
+	case r.Setting != nil:
+		return len(r.Setting.Data)
 	case r.Reject != nil:
 		return len(r.Reject.RawData)
 	default:

@@ -30,23 +30,27 @@ type table int
 const (
 	eventsTable table = iota
 	usersTable
+	poolsTable
 	snapshotsTable
 	rejectedTable
 	gapsTable
 )
 
 func tables() []table {
-	return []table{eventsTable, usersTable, snapshotsTable, rejectedTable, gapsTable}
+	return []table{eventsTable, usersTable, poolsTable, snapshotsTable, rejectedTable, gapsTable}
 }
 
 func (t table) String() string {
-	return [...]string{"events", "users", "snapshots", "rejected", "gaps"}[t]
+	return [...]string{"events", "users", "pools", "snapshots", "rejected", "gaps"}[t]
 }
+
+// bySnapshot says whether a table's days have a folder for each snapshot.
+func (t table) bySnapshot() bool { return t == usersTable || t == poolsTable }
 
 // tableOf returns the table of a row, false if the row holds none or several.
 func tableOf(r load.Row) (t table, ok bool) {
 	n := 0
-	for i, set := range [...]bool{r.Event != nil, r.User != nil, r.Snapshot != nil, r.Reject != nil, r.Gap != nil} {
+	for i, set := range [...]bool{r.Event != nil, r.User != nil, r.Setting != nil, r.Snapshot != nil, r.Reject != nil, r.Gap != nil} {
 		if set {
 			t = table(i)
 			n++
@@ -62,6 +66,8 @@ func count(c *load.Counts, t table, n int64) {
 		c.Events += n
 	case usersTable:
 		c.Users += n
+	case poolsTable:
+		c.Settings += n
 	case snapshotsTable:
 		c.Snapshots += n
 	case rejectedTable:
@@ -85,7 +91,7 @@ func placeOf(r load.Row) (place, error) {
 		return place{}, fmt.Errorf("row at %v: want exactly one thing set", r.At)
 	}
 	p := place{table: t, day: r.Day}
-	if t == usersTable {
+	if t.bySnapshot() {
 		p.snapshot = r.SnapshotID
 		if !isPathPart(p.snapshot) {
 			return place{}, fmt.Errorf("row at %v: snapshot id %q cannot name a folder", r.At, p.snapshot)
@@ -117,7 +123,7 @@ func tablePrefix(l layout, t table, source string) string {
 func objectKey(l layout, source string, p place, name string, n int) string {
 	var b strings.Builder
 	b.WriteString(tablePrefix(l, p.table, source) + p.day + "/")
-	if p.table == usersTable {
+	if p.table.bySnapshot() {
 		b.WriteString("snapshot=" + p.snapshot + "/")
 	}
 	b.WriteString(name)

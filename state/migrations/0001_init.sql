@@ -73,6 +73,7 @@ CREATE TABLE position (
   rejected     INTEGER NOT NULL,
   events       INTEGER NOT NULL,
   users        INTEGER NOT NULL,
+  settings     INTEGER NOT NULL,
   fanned_out   INTEGER NOT NULL
 ) STRICT;
 
