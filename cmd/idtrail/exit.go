@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 
 	"github.com/idtrail/idtrail/internal/config"
@@ -118,6 +119,8 @@ func hintOf(err error) string {
 		return "write one with: idtrail init"
 	case errors.Is(err, context.Canceled):
 		return "run it again: it goes on where it stopped"
+	case errors.As(err, new(*net.OpError)), errors.As(err, new(*net.DNSError)):
+		return "is the address right, and can this machine reach it? idtrail check tries it"
 	default:
 		return ""
 	}

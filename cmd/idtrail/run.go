@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -62,14 +63,12 @@ func (a *app) run(ctx context.Context, names []string, strict bool) error {
 func jobOf(c *config.Config, names []string) (config.Job, error) {
 	all := config.Job{}
 	if len(names) == 0 {
-		for _, j := range c.Jobs {
-			names = append(names, j.Name)
-		}
+		names = jobNames(c)
 	}
 	for _, name := range names {
 		j, ok := c.Job(name)
 		if !ok {
-			return all, usage("name jobs of "+c.File, "there is no job %s", name)
+			return all, usage("jobs of "+c.File+": "+strings.Join(jobNames(c), ", "), "there is no job %s", printable(name))
 		}
 		for _, s := range j.Sources {
 			if !slices.Contains(all.Sources, s) {
@@ -80,6 +79,14 @@ func jobOf(c *config.Config, names []string) (config.Job, error) {
 		all.Strict = all.Strict || j.Strict
 	}
 	return all, nil
+}
+
+func jobNames(c *config.Config) []string {
+	names := make([]string, len(c.Jobs))
+	for i, j := range c.Jobs {
+		names[i] = j.Name
+	}
+	return names
 }
 
 // runJob runs a job through, and shows how it gets on.
@@ -124,29 +131,48 @@ func (b *builder) pairs(ctx context.Context) []pipeline.Reconcile {
 // logFailures logs each failure, once.
 func (a *app) logFailures(res runResult) {
 	for _, s := range res.Sources {
-		if s.Err != nil {
-			a.log.Error("source failed", "source", s.Source, "error", s.Error)
-		}
-		if s.Held {
-			a.log.Warn("source is held by another run", "source", s.Source)
-		}
-		if s.Gaps > 0 {
-			a.log.Warn("records were lost before they could be read; see idtrail status", "source", s.Source, "gaps", s.Gaps)
-		}
-		for _, k := range s.Sinks {
-			if k.Err != nil {
-				a.log.Error("sink failed", "source", s.Source, "sink", k.Sink, "error", k.Error)
-			}
-		}
+		a.logSource(s)
 	}
 	for _, r := range res.Reconciled {
 		if r.Err != nil {
-			a.log.Error("reconcile failed", "left", r.Left, "right", r.Right, "error", r.Error)
+			a.log.Error("reconcile failed", failureOf(r.Err, "left", r.Left, "right", r.Right)...)
 		}
 		if r.Waiting != "" {
 			a.log.Warn("nothing to reconcile yet", "left", r.Left, "right", r.Right, "reason", r.Waiting)
 		}
 	}
+}
+
+func (a *app) logSource(s pipeline.SourceReport) {
+	switch {
+	case errors.Is(s.Err, context.Canceled):
+		a.log.Info("source stopped", "source", s.Source)
+	case s.Err != nil:
+		a.log.Error("source failed", failureOf(s.Err, "source", s.Source)...)
+	}
+	if s.Held { // as it should be where a run takes longer than it is due again
+		a.log.Info("source is held by another run", "source", s.Source)
+	}
+	if s.Gaps > 0 {
+		a.log.Warn("records were lost before they could be read; see idtrail status", "source", s.Source, "gaps", s.Gaps)
+	}
+	if n := rejectedIn(s); n > 0 {
+		a.log.Warn("records could not be mapped; see idtrail status", "source", s.Source, "records", n)
+	}
+	for _, k := range s.Sinks {
+		if k.Err != nil {
+			a.log.Error("sink failed", failureOf(k.Err, "source", s.Source, "sink", k.Sink)...)
+		}
+	}
+}
+
+// failureOf are the attributes of a failure: whose, what, and what to do.
+func failureOf(err error, whose ...any) []any {
+	whose = append(whose, "error", err.Error())
+	if hint := hintOf(err); hint != "" {
+		whose = append(whose, "hint", hint)
+	}
+	return whose
 }
 
 // conclude prints what was done and says how it ended.
@@ -167,46 +193,73 @@ func (a *app) conclude(ctx context.Context, res runResult, strict bool) error {
 	}
 }
 
-// verdict turns a run's reports into the exit code.
+// verdict turns a run's reports into the exit code. What failed was logged.
 func verdict(res runResult, strict bool) error {
-	var failed, held, partly int
-	for _, s := range res.Sources {
-		switch {
-		case s.Held:
-			held++
-		case s.Err != nil:
-			failed++
-		case s.Failed() || s.Gaps > 0:
-			partly++
-		}
-	}
-	for _, r := range res.Reconciled {
-		if r.Err != nil {
-			partly++
-		}
-	}
-	rejected := rejectedBy(res)
-	switch n := len(res.Sources); {
+	n := len(res.Sources)
+	failed := countSources(res, func(s pipeline.SourceReport) bool { return s.Err != nil })
+	held := countSources(res, func(s pipeline.SourceReport) bool { return s.Held })
+	switch {
 	case held == n && n > 0:
 		return exitQuietly(exitHeld, "every source is held by another run")
 	case failed == n && n > 0:
 		return exitQuietly(exitFailed, "every source failed")
-	case failed+partly > 0:
-		return exitQuietly(exitPartly, "partly done")
-	case strict && rejected > 0:
-		return exitQuietly(exitPartly, fmt.Sprintf("%d records could not be mapped", rejected))
-	default:
-		return nil
 	}
+	if wrong := partly(res, failed, strict); len(wrong) > 0 {
+		return exitQuietly(exitPartly, strings.Join(wrong, "; "))
+	}
+	return nil
 }
 
-// rejectedBy counts the records that this run could not give some sink.
+// partly says in which ways a run that did something is not whole.
+func partly(res runResult, failed int, strict bool) []string {
+	var wrong []string
+	if failed > 0 {
+		wrong = append(wrong, fmt.Sprintf("%d of %d sources failed", failed, len(res.Sources)))
+	}
+	sinks := countSources(res, func(s pipeline.SourceReport) bool { return s.Err == nil && s.Failed() })
+	if sinks > 0 {
+		wrong = append(wrong, "a sink failed of "+many(int64(sinks), "source"))
+	}
+	var gaps int64
+	for _, s := range res.Sources {
+		gaps += s.Gaps
+	}
+	if gaps > 0 {
+		wrong = append(wrong, many(gaps, "gap")+" declared")
+	}
+	if slices.ContainsFunc(res.Reconciled, func(r pipeline.ReconcileReport) bool { return r.Err != nil }) {
+		wrong = append(wrong, "reconcile failed")
+	}
+	if n := rejectedBy(res); strict && n > 0 {
+		wrong = append(wrong, many(n, "record")+" could not be mapped")
+	}
+	return wrong
+}
+
+func countSources(res runResult, is func(pipeline.SourceReport) bool) int {
+	n := 0
+	for _, s := range res.Sources {
+		if is(s) {
+			n++
+		}
+	}
+	return n
+}
+
+// rejectedBy counts the records that this run could not map.
 func rejectedBy(res runResult) int64 {
 	var n int64
 	for _, s := range res.Sources {
-		for _, k := range s.Sinks {
-			n = max(n, k.Rejected)
-		}
+		n += rejectedIn(s)
+	}
+	return n
+}
+
+// rejectedIn counts those of one source, once, however many sinks it has.
+func rejectedIn(s pipeline.SourceReport) int64 {
+	var n int64
+	for _, k := range s.Sinks {
+		n = max(n, k.Rejected)
 	}
 	return n
 }
@@ -240,10 +293,10 @@ func sourceNote(s pipeline.SourceReport) string {
 	switch {
 	case s.Held:
 		return "held by another run"
+	case errors.Is(s.Err, context.Canceled):
+		return "stopped"
 	case s.Err != nil:
 		return "failed"
-	case !s.Drained:
-		return "stopped"
 	default:
 		return ""
 	}

@@ -2,11 +2,16 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -24,24 +29,50 @@ func TestMain(m *testing.M) {
 // testscript's own commands there are
 //
 //	exits CODE idtrail ARGS…    run it and want that exit code
+//	tenant VERB ARGS…           see [tenantOf]
+//	disk DIR full|readonly      put a disk there that takes next to nothing
 //
-// and in the environment AUTH0_URL, a tenant on this machine, with the right
-// AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET.
+// the condition [disk], and in the environment AUTH0_URL, a tenant on this
+// machine with the right AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET, and
+// AUTH0_ALIAS, the same under another name; AUTH0_CLOSED, where nothing listens.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup:               setUp,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Condition:           condition,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "tenant": tenantOf, "disk": disk,
+		},
 	})
 }
 
+// tenant is the Auth0 tenant of a script.
+type tenant struct {
+	*fake.Auth0
+	later  atomic.Int64 // its clock is ahead by that
+	called chan string  // paths called, as far as someone waits
+}
+
+// tenantLogs are how many records a tenant has, over the day before now.
+const tenantLogs = 250
+
 func setUp(env *testscript.Env) error {
-	tenant := fake.NewAuth0(fake.Auth0Options{ClientID: "client", ClientSecret: planted}, nil)
-	server := httptest.NewServer(tenant)
-	env.Defer(server.Close)
+	x := &tenant{called: make(chan string, 1)}
+	logs := fake.NewTenant(fake.TenantOptions{Users: 100, Logs: tenantLogs, Days: 1, End: time.Now()}).Logs()
+	x.Auth0 = fake.NewAuth0(fake.Auth0Options{
+		ClientID: "client", ClientSecret: planted, Retention: 48 * time.Hour,
+		Now: func() time.Time { return time.Now().Add(time.Duration(x.later.Load())) },
+	}, logs)
+	server := httptest.NewServer(x)
+	env.Defer(server.CloseClientConnections)
+	closed := httptest.NewServer(nil)
+	closed.Close()
+	env.Values[tenant{}] = x
 	env.Setenv("AUTH0_URL", server.URL)
+	env.Setenv("AUTH0_ALIAS", strings.Replace(server.URL, "127.0.0.1", "localhost", 1))
+	env.Setenv("AUTH0_CLOSED", closed.URL)
 	env.Setenv("AUTH0_CLIENT_ID", "client")
 	env.Setenv("AUTH0_CLIENT_SECRET", planted)
 	// Nothing of the machine's own settings gets in.
@@ -49,6 +80,71 @@ func setUp(env *testscript.Env) error {
 	env.Setenv("AWS_CONFIG_FILE", env.WorkDir+"/none")
 	env.Setenv("AWS_SHARED_CREDENTIALS_FILE", env.WorkDir+"/none")
 	return nil
+}
+
+func (x *tenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	select {
+	case x.called <- r.URL.Path:
+	default:
+	}
+	x.Auth0.ServeHTTP(w, r)
+}
+
+// tenantOf speaks with the script's tenant:
+//
+//	tenant later 48h        its clock moves on
+//	tenant hang PATH        calls of the path are not answered from now on
+//	tenant answer           they are again
+//	tenant await PATH       wait until the path is called
+//	tenant calls PATH N     want that the path was called so often
+func tenantOf(ts *testscript.TestScript, _ bool, args []string) {
+	x, _ := ts.Value(tenant{}).(*tenant)
+	switch verb := strings.Join(args[:1], ""); {
+	case verb == "later" && len(args) == 2:
+		d, err := time.ParseDuration(args[1])
+		ts.Check(err)
+		x.later.Add(int64(d))
+	case verb == "hang" && len(args) == 2:
+		x.SetFault(func(c fake.Call) *fake.Fault {
+			if c.Path == args[1] {
+				return &fake.Fault{Hang: true}
+			}
+			return nil
+		})
+	case verb == "answer" && len(args) == 1:
+		x.SetFault(nil)
+	case verb == "await" && len(args) == 2:
+		for path := range x.called {
+			if path == args[1] {
+				return
+			}
+		}
+	case verb == "calls" && len(args) == 3:
+		if got := strconv.Itoa(x.Count(args[1])); got != args[2] {
+			ts.Fatalf("calls of %s: got %s, want %s", args[1], got, args[2])
+		}
+	default:
+		ts.Fatalf("usage: tenant later|hang|answer|await|calls ARGS…")
+	}
+}
+
+// condition [disk] says whether this process may mount one.
+func condition(name string) (bool, error) {
+	if name == "disk" {
+		return os.Geteuid() == 0 && exec.Command("unshare", "--mount", "true").Run() == nil, nil
+	}
+	return false, fmt.Errorf("unknown condition %s", name)
+}
+
+func disk(ts *testscript.TestScript, neg bool, args []string) {
+	options := map[string]string{"full": "size=32k", "readonly": "ro"}
+	if neg || len(args) != 2 || options[args[1]] == "" {
+		ts.Fatalf("usage: disk DIR full|readonly")
+	}
+	dir := ts.MkAbs(args[0])
+	ts.Check(os.MkdirAll(dir, 0o700))
+	ts.Check(ts.Exec("mount", "-t", "tmpfs", "-o", options[args[1]], "tmpfs", dir))
+	ts.Defer(func() { _ = exec.Command("umount", dir).Run() })
 }
 
 func exits(ts *testscript.TestScript, neg bool, args []string) {
