@@ -42,11 +42,11 @@ demo: build ## Run the whole line on a demo tenant; needs no account
 	bin/idtrail demo
 
 .PHONY: test
-test: ## Run the tests; needs Go and a C compiler only
-	go test -shuffle=on -timeout 5m $(PKG)
+test: ## Run the tests; needs Go and a C compiler only. Kills are sampled: make race tries every one
+	go test -short -shuffle=on -timeout 5m $(PKG)
 
 .PHONY: race
-race: ## Run the tests with the race detector
+race: ## Run all tests, a kill at every step among them, with the race detector
 	go test -race -shuffle=on -timeout 15m $(PKG)
 
 .PHONY: integration
