@@ -69,7 +69,7 @@ func (t *table) head() {
 	fmt.Fprintf(t.w, "%s and %s, compared %s\n\n", visible(s.Left.Source), visible(s.Right.Source),
 		s.ComparedAt.UTC().Format("2006-01-02 15:04:05 MST"))
 	for _, f := range facts(s) {
-		fmt.Fprintf(t.w, "%s%-9s %s\n", indent, f[0], visible(f[1]))
+		t.fact(fmt.Sprintf("%s%-9s ", indent, f[0]), visible(f[1]))
 	}
 	for _, kind := range Types() {
 		if n := s.ByType[kind]; n > 0 {
@@ -77,8 +77,27 @@ func (t *table) head() {
 		}
 	}
 	for _, warning := range s.Warnings {
-		fmt.Fprintf(t.w, "%s! %s\n", indent, visible(warning))
+		t.fact(indent+"! ", visible(warning))
 	}
+}
+
+// fact writes a text behind its head, and what does not fit the width below it.
+func (t *table) fact(head, text string) {
+	line, used := head, columnsOf(head)
+	margin := used
+	for i, word := range strings.Fields(text) {
+		n := columnsOf(word)
+		switch {
+		case i == 0:
+		case used+1+n > t.o.Width:
+			fmt.Fprintln(t.w, line)
+			line, used = strings.Repeat(" ", margin), margin
+		default:
+			line, used = line+" ", used+1
+		}
+		line, used = line+word, used+n
+	}
+	fmt.Fprintln(t.w, line)
 }
 
 func (t *table) add(d *Drift) error {

@@ -105,6 +105,14 @@ func thousands(n int64) string {
 	return s
 }
 
+// many is a number of things; the plural is the regular one.
+func many(n int64, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return thousands(n) + " " + thing
+}
+
 // column is one column of a report people read.
 type column struct {
 	title string
@@ -189,15 +197,15 @@ func facts(s *Summary) [][2]string {
 	return [][2]string{
 		{"left", sideFact(&s.Left)},
 		{"right", sideFact(&s.Right)},
-		{"linked", thousands(s.Linked) + " pairs" + by},
-		{"compared", fmt.Sprintf("%s pairs, %s without a difference; %s out of scope",
-			thousands(s.Compared), thousands(s.Equal), thousands(s.LinkedOutOfScope))},
+		{"linked", many(s.Linked, "pair") + by},
+		{"compared", fmt.Sprintf("%s, %s without a difference; %s out of scope",
+			many(s.Compared, "pair"), thousands(s.Equal), thousands(s.LinkedOutOfScope))},
 		{"findings", fmt.Sprintf("%s: %s high, %s medium, %s low", thousands(s.Findings),
 			thousands(s.BySeverity[SeverityHigh]), thousands(s.BySeverity[SeverityMedium]), thousands(s.BySeverity[SeverityLow]))},
 	}
 }
 
 func sideFact(s *SideSummary) string {
-	return fmt.Sprintf("%s, snapshot %s: %s accounts, %s in scope, %s without a partner, %s with an unverified e-mail address",
-		s.Source, s.Snapshot.ID, thousands(s.Users), thousands(s.InScope), thousands(s.Unlinked), thousands(s.EmailUnverified))
+	return fmt.Sprintf("%s, snapshot %s: %s, %s in scope, %s without a partner, %s with an unverified e-mail address",
+		s.Source, s.Snapshot.ID, many(s.Users, "account"), thousands(s.InScope), thousands(s.Unlinked), thousands(s.EmailUnverified))
 }
