@@ -164,6 +164,20 @@ func (b *builder) store(ctx context.Context, s config.Store) (blob.Store, error)
 	})
 }
 
+// existing opens the lake for verbs that only read it: they make none.
+func (b *builder) existing(ctx context.Context, s config.Store) (blob.Store, error) {
+	if !s.S3() {
+		if _, err := os.Stat(s.URL); err != nil {
+			return nil, withHint(fmt.Errorf("open lake: %w", err), "is it the right config? the first run makes the lake: idtrail run")
+		}
+	}
+	store, err := b.store(ctx, s)
+	if err != nil {
+		return nil, fmt.Errorf("open lake: %w", err)
+	}
+	return store, nil
+}
+
 // mapper is how the records of a source are mapped.
 func (b *builder) mapper(s config.Source) *transform.Mapper {
 	m := &transform.Mapper{}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"time"
@@ -42,7 +43,16 @@ folder, which the next demo makes anew.`,
 	return cmd
 }
 
+// The least a demo is made of: below, some kinds of drift do not occur.
+const (
+	demoMinUsers = 100
+	demoMinLogs  = 1
+)
+
 func (a *app) demo(ctx context.Context, f demoFlags) error {
+	if f.users < demoMinUsers || f.logs < demoMinLogs {
+		return usage(fmt.Sprintf("write at least --users %d and --logs %d", demoMinUsers, demoMinLogs), "--users %d or --logs %d is too few", f.users, f.logs)
+	}
 	site, err := demo.Start(ctx, demo.Options{Dir: f.dir, Users: f.users, Logs: f.logs, End: a.Now().UTC().Truncate(time.Minute)})
 	if errors.Is(err, demo.ErrNotOurs) {
 		return withHint(err, "name another folder with --dir")
@@ -103,23 +113,23 @@ func (a *app) demoShow(ctx context.Context, b *builder, site *demo.Site, res run
 	if err != nil {
 		return err
 	}
-	return a.printf(demoTry, res.Ended.Sub(res.Started).Round(10*time.Millisecond), b.config.Lake.URL, b.config.Raw.URL, b.config.State,
-		htmlReport(b, res), site.Config, who, site.Config, site.Config, b.config.Lake.URL)
+	return a.printf(demoTry, a.Name, site.Config, res.Ended.Sub(res.Started).Round(10*time.Millisecond),
+		b.config.Lake.URL, b.config.Raw.URL, b.config.State, htmlReport(b, res), who)
 }
 
 const demoTry = `
-All of that took %v, and lies in
-  lake    %s
-  raw     %s
-  state   %s
-  report  %s
+All of that took %[3]v, and lies in
+  lake    %[4]s
+  raw     %[5]s
+  state   %[6]s
+  report  %[7]s
 
 Try next:
-  bin/idtrail -c %s find --user %s --since 30d
-  bin/idtrail -c %s status
-  bin/idtrail -c %s reconcile report --rows 50
+  %[1]s -c %[2]s find --user %[8]s --since 30d
+  %[1]s -c %[2]s status
+  %[1]s -c %[2]s reconcile report --rows 50
   duckdb -c "SELECT dt, class_name, status, count(*) AS n
-             FROM read_parquet('%s/events/**/*.parquet', hive_partitioning=true, hive_types_autocast=false)
+             FROM read_parquet('%[4]s/events/**/*.parquet', hive_partitioning=true, hive_types_autocast=false)
              GROUP BY ALL ORDER BY ALL"
 `
 

@@ -55,9 +55,9 @@ func (a *app) find(ctx context.Context, f findFlags) error {
 	if err != nil {
 		return err
 	}
-	store, err := a.builder(c).store(ctx, c.Lake)
+	store, err := a.builder(c).existing(ctx, c.Lake)
 	if err != nil {
-		return fmt.Errorf("open lake: %w", err)
+		return err
 	}
 	reader := lake.Open(store)
 	if err := known(ctx, c, reader, q.Sources); err != nil {

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -51,6 +54,12 @@ func (a *app) reconcileReport(ctx context.Context, f reportFlags) error {
 	if a.json {
 		f.format = "json"
 	}
+	if !slices.Contains([]string{"table", "csv", "json", "html"}, f.format) {
+		return usage("write table, csv, json or html", "--format %s is unknown", printable(f.format))
+	}
+	if f.rows == 0 {
+		return usage("write a number, or -1 for all", "--rows 0 shows nothing")
+	}
 	c, err := a.config(ctx, noSecrets)
 	if err != nil {
 		return err
@@ -63,16 +72,19 @@ func (a *app) reconcileReport(ctx context.Context, f reportFlags) error {
 	if err != nil {
 		return err
 	}
-	out, done, err := a.reportFile(f.output)
-	if err != nil {
-		return err
-	}
-	for _, pair := range pairs {
-		if err = a.reportPair(ctx, p, pair, f, out); err != nil {
-			break
+	return a.reportTo(f.output, func(out io.Writer) error {
+		for i, pair := range pairs {
+			if i > 0 {
+				if _, err := fmt.Fprintln(out); err != nil {
+					return err
+				}
+			}
+			if err := a.reportPair(ctx, p, pair, f, out); err != nil {
+				return err
+			}
 		}
-	}
-	return errors.Join(err, done())
+		return nil
+	})
 }
 
 // selectPairs are the comparisons asked for. Only tables can follow each other.
@@ -108,17 +120,21 @@ func (a *app) reportPair(ctx context.Context, p *pipeline.Pipeline, pair pipelin
 func (a *app) writeReport(out io.Writer, res *reconcile.Result, f reportFlags) error {
 	switch f.format {
 	case "table":
-		return reconcile.WriteTable(out, res.Summary, res.Rows(), reconcile.TableOptions{Width: a.outWidth(), Rows: f.rows})
+		return reconcile.WriteTable(out, res.Summary, res.Rows(), reconcile.TableOptions{Width: a.tableWidth(), Rows: f.rows})
 	case "csv":
 		return reconcile.WriteCSV(out, res.Rows())
 	case "json":
 		return reconcile.WriteJSON(out, res.Summary, res.Rows())
-	case "html":
-		return reconcile.WriteHTML(out, res.Summary, res.Rows(), reconcile.HTMLOptions{})
 	default:
-		return usage("write table, csv, json or html", "--format %s is unknown", f.format)
+		return reconcile.WriteHTML(out, res.Summary, res.Rows(), reconcile.HTMLOptions{})
 	}
 }
+
+// uncut is a width that no table needs: where there is no terminal, a reader or
+// a program wants all of it.
+const uncut = 10_000
+
+func (a *app) tableWidth() int { return cmp.Or(a.outWidth(), uncut) }
 
 // outWidth is the width of the terminal results go to, 0 if there is none.
 func (a *app) outWidth() int {
@@ -133,14 +149,36 @@ func (a *app) outWidth() int {
 	return width
 }
 
-// reportFile is stdout, or the file asked for.
-func (a *app) reportFile(path string) (out io.Writer, done func() error, err error) {
+// reportTo writes to stdout, or to the file asked for: to all of it, or what was
+// there before stays.
+func (a *app) reportTo(path string, write func(io.Writer) error) error {
 	if path == "" {
-		return a.Out, func() error { return nil }, nil
+		return write(a.Out)
 	}
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return writeTo(path, os.O_WRONLY, write) // a pipe or device
+	}
+	part := path + ".part"
+	if err := writeTo(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, write); err != nil {
+		if rm := os.Remove(part); !errors.Is(rm, fs.ErrNotExist) {
+			err = errors.Join(err, rm)
+		}
+		return err
+	}
+	if err := os.Rename(part, path); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return nil
+}
+
+func writeTo(path string, flag int, write func(io.Writer) error) error {
+	file, err := os.OpenFile(path, flag, 0o600)
 	if err != nil {
-		return nil, nil, fmt.Errorf("write report: %w", err)
+		return fmt.Errorf("write report: %w", err)
 	}
-	return file, file.Close, nil
+	err = write(file)
+	if closed := file.Close(); closed != nil {
+		err = errors.Join(err, fmt.Errorf("write report: %w", closed))
+	}
+	return err
 }

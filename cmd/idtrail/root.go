@@ -18,6 +18,8 @@ import (
 
 // system is what the program takes from the machine.
 type system struct {
+	// Name is what the program was called by.
+	Name     string
 	In       io.Reader
 	Out, Err io.Writer
 	Env      func(string) (string, bool)

@@ -49,10 +49,9 @@ func (a *app) status(ctx context.Context, within string) error {
 		return err
 	}
 	b := a.builder(c)
-	p, err := b.pipeline(ctx)
-	if err != nil {
-		return err
-	}
+	// Nothing is opened but the state, and nothing made: whoever looks may have
+	// no right to more.
+	p := &pipeline.Pipeline{StateDir: c.State, Sinks: b.sinks(nil), Log: a.log, Now: a.Now}
 	all, failures := a.statuses(ctx, p, b.pipelineSources(ctx))
 	if ctx.Err() != nil {
 		return errInterrupted
@@ -65,7 +64,10 @@ func (a *app) status(ctx context.Context, within string) error {
 	if err = errors.Join(err, failures); err != nil {
 		return err
 	}
-	return stale(all, maxAge, a.Now())
+	if maxAge > 0 {
+		return stale(all, maxAge, a.Now())
+	}
+	return nil
 }
 
 // sourceStatus is a source's status, or why there is none.
@@ -94,9 +96,6 @@ func (a *app) statuses(ctx context.Context, p *pipeline.Pipeline, sources []pipe
 
 // stale names the sources that were not read to their end for too long.
 func stale(all []sourceStatus, maxAge time.Duration, now time.Time) error {
-	if maxAge == 0 {
-		return nil
-	}
 	var old []string
 	for _, s := range all {
 		if !s.Known || now.Sub(s.LastDrain) > maxAge {
@@ -108,7 +107,7 @@ func stale(all []sourceStatus, maxAge time.Duration, now time.Time) error {
 	}
 	return &exitError{
 		code: exitPartly, hint: "is idtrail run due and working? its log, and idtrail status, say what failed",
-		err: fmt.Errorf("not read to the end within %s: %s", maxAge, strings.Join(old, ", ")),
+		err: fmt.Errorf("not read to the end within %s: %s", span(maxAge), strings.Join(old, ", ")),
 	}
 }
 
@@ -206,6 +205,18 @@ func snapshotState(complete bool, counts map[string]int64) string {
 		return "not complete"
 	}
 	return "complete, " + many(counts["users"], "user")
+}
+
+// span writes a span of time without the units that are zero.
+func span(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
 
 // ago says how long ago something was, in the largest units.
