@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -37,8 +39,9 @@ func (k Kind) InSnapshot() bool { return k.IsUser() || k == KindSetting }
 
 // Record returns the vendor's record inside line: line itself, or what stands
 // in the envelope an Auth0 log stream ({"log_id":…,"data":{…}}), EventBridge
-// ({"detail-type":…,"detail":{…}}) or LookupEvents ({"CloudTrailEvent":"{…}"})
-// puts around it. The result may share memory with line.
+// ({"detail-type":…,"detail":{…}}), LookupEvents ({"CloudTrailEvent":"{…}"}) or
+// CloudWatch Logs ({"message":"{…}"}) puts around it. The result may share
+// memory with line.
 func (k Kind) Record(line []byte) []byte {
 	if d := member(line, "detail"); d.IsObject() && member(line, "detail-type").Exists() {
 		line = []byte(d.Raw)
@@ -49,12 +52,20 @@ func (k Kind) Record(line []byte) []byte {
 			return []byte(d.Raw)
 		}
 	case KindCloudTrail:
-		e := member(line, "CloudTrailEvent")
-		if e.Type == gjson.String && len(e.Str) <= maxTrailEvent && gjson.Valid(e.Str) {
+		if e := member(line, "CloudTrailEvent"); isText(e) {
+			return []byte(e.Str)
+		}
+	case KindCognitoAuthEvent:
+		if e := member(line, "message"); isText(e) && gjson.Parse(e.Str).IsObject() {
 			return []byte(e.Str)
 		}
 	}
 	return line
+}
+
+// isText says whether v is a text that is JSON.
+func isText(v gjson.Result) bool {
+	return v.Type == gjson.String && len(v.Str) <= maxTrailEvent && gjson.Valid(v.Str)
 }
 
 // member looks a member up, and does not parse lines that do not hold its name
@@ -84,7 +95,8 @@ func (k Kind) ID(line []byte) string {
 	case KindCognitoUser:
 		return cognitoID(rec)
 	case KindCognitoAuthEvent:
-		return memberText(rec, "message.eventId", "eventId")
+		// The last form is AdminListUserAuthEvents' own.
+		return memberText(rec, "message.eventId", "eventId", "EventId")
 	case KindSetting:
 		return gjson.GetBytes(line, "section").Str + "/" + gjson.GetBytes(line, "id").Str
 	case KindCloudTrail:
@@ -101,7 +113,7 @@ func (k Kind) ID(line []byte) string {
 // not say so in a form that parses. Users have no time.
 func (k Kind) Time(line []byte) time.Time {
 	rec := k.Record(line)
-	switch k {
+	switch k { //nolint:exhaustive // the others have no time
 	case KindAuth0Log:
 		return ParseTime(gjson.GetBytes(rec, "date").Str)
 	case KindCloudTrail:
@@ -109,9 +121,47 @@ func (k Kind) Time(line []byte) time.Time {
 			return ParseTime(at)
 		}
 		return ParseTime(member(line, "EventTime").Str)
-	default:
+	case KindCognitoAuthEvent:
+		for _, name := range []string{"eventTimestamp", "message.creationDate", "creationDate", "CreationDate"} {
+			if at := stamp(gjson.GetBytes(rec, name)); !at.IsZero() {
+				return at
+			}
+		}
+	}
+	return time.Time{}
+}
+
+// stamp reads a time that may be text, or a number of seconds or milliseconds
+// since 1970, which in turn may be text.
+func stamp(v gjson.Result) time.Time {
+	text := strings.TrimSpace(v.String())
+	if v.Type != gjson.String && v.Type != gjson.Number || text == "" {
 		return time.Time{}
 	}
+	if n, err := strconv.ParseFloat(text, 64); err == nil {
+		return epoch(n)
+	}
+	if at := ParseTime(text); !at.IsZero() {
+		return at
+	}
+	// "Fri Nov 20 12:00:00 UTC 2026"; any other zone's letters name no offset.
+	at, err := time.Parse(time.UnixDate, text)
+	if zone := at.Location().String(); err != nil || zone != "UTC" && zone != "GMT" {
+		return time.Time{}
+	}
+	return at.UTC()
+}
+
+// epoch is n seconds or milliseconds after 1970: as seconds, milliseconds of
+// our time would lie beyond the year 5000.
+func epoch(n float64) time.Time {
+	if n >= 1e11 {
+		n /= 1000
+	}
+	if !(n > 0 && n < 1e11) {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(n*1000 + 0.5)).UTC()
 }
 
 // ParseTime reads RFC 3339, with or without a fraction, and ISO 8601's basic

@@ -46,7 +46,7 @@ func goldenMapper() *transform.Mapper {
 // TestGolden maps testdata/KIND/CASE.in.json, one record each, and compares the
 // result with CASE.out.json. A record need not be JSON.
 func TestGolden(t *testing.T) {
-	for _, kind := range []schema.Kind{schema.KindAuth0Log, schema.KindAuth0User, schema.KindCloudTrail, schema.KindCognitoUser} {
+	for _, kind := range []schema.Kind{schema.KindAuth0Log, schema.KindAuth0User, schema.KindCloudTrail, schema.KindCognitoUser, schema.KindCognitoAuthEvent} {
 		inputs, err := filepath.Glob(filepath.Join("testdata", string(kind), "*.in.json"))
 		if err != nil {
 			t.Fatal(err)

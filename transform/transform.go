@@ -61,6 +61,8 @@ func (m *Mapper) Map(kind schema.Kind, line []byte, landedAt time.Time) (Result,
 		return m.auth0User(line)
 	case schema.KindCognitoUser:
 		return m.cognitoUser(line)
+	case schema.KindCognitoAuthEvent:
+		return cognitoAuthEvent(line, landedAt)
 	case schema.KindSetting:
 		return setting(line)
 	case schema.KindUnparsed:
