@@ -1,6 +1,7 @@
 package blob
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,7 +47,8 @@ type AWSOptions struct {
 	// Endpoint is the URL of another S3 than Amazon's. AWS_ENDPOINT_URL_S3
 	// and AWS_ENDPOINT_URL have the same effect. It is addressed by path.
 	Endpoint string
-	// MaxAttempts per call. 0 is 8: with their pauses, about half a minute.
+	// MaxAttempts per call. 0 is AWS_MAX_ATTEMPTS, else 8: with their pauses,
+	// somewhat more than a minute.
 	MaxAttempts int
 	// StallTimeout is how long a connection may be silent. 0 is a minute.
 	StallTimeout time.Duration
@@ -55,10 +57,14 @@ type AWSOptions struct {
 // LoadAWS loads the SDK's configuration with our retries and timeouts. Other
 // AWS clients are made from it too.
 func LoadAWS(ctx context.Context, o AWSOptions) (aws.Config, error) {
+	env, err := config.NewEnvConfig()
+	if err != nil {
+		return aws.Config{}, fmt.Errorf("load AWS configuration: %w", err)
+	}
 	opts := []func(*config.LoadOptions) error{
 		config.WithAppID(appID),
 		config.WithHTTPClient(httpClient(o.StallTimeout)),
-		config.WithRetryer(func() aws.Retryer { return retryer(o.MaxAttempts) }),
+		config.WithRetryer(func() aws.Retryer { return retryer(cmp.Or(o.MaxAttempts, env.RetryMaxAttempts)) }),
 	}
 	if o.Region != "" {
 		opts = append(opts, config.WithRegion(o.Region))

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -193,5 +194,43 @@ func TestParseS3URL(t *testing.T) {
 		if bucket != test.bucket || prefix != test.prefix || (err != nil) != test.bad {
 			t.Errorf("ParseS3URL(%q) = %q, %q, %v", test.text, bucket, prefix, err)
 		}
+	}
+}
+
+// The operator's AWS_MAX_ATTEMPTS was ignored, and who had mistyped an endpoint
+// waited a minute for the error.
+func TestMaxAttempts(t *testing.T) {
+	tests := []struct {
+		name     string
+		env      string
+		options  int
+		wantHits int64
+	}{
+		{name: "environment", env: "2", wantHits: 2},
+		{name: "options go first", env: "5", options: 1, wantHits: 1},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			bareEnv(t)
+			t.Setenv("AWS_MAX_ATTEMPTS", test.env)
+			var hits atomic.Int64
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				hits.Add(1)
+				w.WriteHeader(http.StatusServiceUnavailable)
+			}))
+			defer server.Close()
+			client, err := blob.NewS3Client(t.Context(), blob.AWSOptions{
+				Endpoint: server.URL, Credentials: credentials.NewStaticCredentialsProvider("id", "key", ""), MaxAttempts: test.options,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := blob.NewS3(client, blob.S3Options{Bucket: "b"}).Get(t.Context(), "k"); err == nil {
+				t.Error("no error")
+			}
+			if hits.Load() != test.wantHits {
+				t.Errorf("%d attempts, want %d", hits.Load(), test.wantHits)
+			}
+		})
 	}
 }
