@@ -3,8 +3,8 @@
 //
 // A file may hold JSON values one a line or one behind the other, arrays, the
 // wrappers vendors put around arrays ({"Records":[…]}, {"Users":[…]},
-// {"logs":[…]}, {"Events":[…]}), or all of these mixed; plain, gzip or zstd,
-// which its first bytes tell. It is read as a stream, in bounded memory. Each
+// {"logs":[…]}, {"Events":[…]}, {"logEvents":[…]}), or all of these mixed;
+// plain, gzip or zstd, which its first bytes tell. It is read as a stream, in bounded memory. Each
 // element is a record, byte for byte as it stands. What is no JSON value comes
 // as a record with a fault, and costs no neighbour.
 //
@@ -40,8 +40,8 @@ import (
 // Options make a Source. Name, Format and one of Path and Store are needed.
 type Options struct {
 	Name string
-	// Format is what the records are: auth0_logs, auth0_users, cognito_users or
-	// cloudtrail.
+	// Format is what the records are: auth0_logs, auth0_users, cognito_users,
+	// cognito_auth_events or cloudtrail.
 	Format string
 	// Path is a file, a directory (all below it, but names that begin with a
 	// dot) or a pattern: *, ?, [a-z], [!a-z], {a,b}, and ** for any number of
@@ -112,10 +112,12 @@ func (s *Source) setKind() error {
 		s.kind = schema.KindAuth0User
 	case "cognito_users":
 		s.kind = schema.KindCognitoUser
+	case "cognito_auth_events":
+		s.kind = schema.KindCognitoAuthEvent
 	case "cloudtrail":
 		s.kind = schema.KindCloudTrail
 	default:
-		return fmt.Errorf("format %q: use auth0_logs, auth0_users, cognito_users or cloudtrail", s.opts.Format)
+		return fmt.Errorf("format %q: use auth0_logs, auth0_users, cognito_users, cognito_auth_events or cloudtrail", s.opts.Format)
 	}
 	return nil
 }

@@ -39,6 +39,8 @@ func record(format string, n int) string {
 		return fmt.Sprintf(`{"user_id":"auth0|%d","email":"u%d@example.com","identities":[{"user_id":%d}]}`, n, n, n)
 	case "cognito_users":
 		return fmt.Sprintf(`{"Username":"u%d","Attributes":[{"Name":"sub","Value":"sub-%d"}],"Enabled":true}`, n, n)
+	case "cognito_auth_events":
+		return fmt.Sprintf(`{"eventTimestamp":"1763546400%03d","eventSource":"USER_AUTH_EVENTS","message":{"eventId":"a-%d","eventType":"SignIn","challenges":["Password:Success"]},"logSourceId":{"userPoolId":"eu-west-1_P"}}`, n%1000, n)
 	default:
 		return fmt.Sprintf(`{"eventID":"e-%d","eventTime":"2026-11-19T10:00:00Z","eventSource":"cognito-idp.amazonaws.com","eventName":"SignUp"}`, n)
 	}
@@ -52,6 +54,8 @@ func id(format string, n int) string {
 		return fmt.Sprintf("auth0|%d", n)
 	case "cognito_users":
 		return fmt.Sprintf("sub-%d", n)
+	case "cognito_auth_events":
+		return fmt.Sprintf("a-%d", n)
 	default:
 		return fmt.Sprintf("e-%d", n)
 	}
@@ -71,13 +75,14 @@ func layouts() map[string]func([]string) string {
 		return func(rs []string) string { return head + strings.Join(rs, ",") + tail }
 	}
 	return map[string]func([]string) string{
-		"lines":    func(rs []string) string { return strings.Join(rs, "\n") + "\n" },
-		"array":    wrap("[", "]"),
-		"records":  wrap(`{"Records":[`, `]}`),
-		"users":    wrap(`{"Users":[`, `],"PaginationToken":"x"}`),
-		"logs":     wrap(`{"start":0,"logs":[`, `]}`),
-		"events":   wrap(`{"NextToken":"x","Events":[`, `]}`),
-		"together": func(rs []string) string { return "\ufeff" + strings.Join(rs, "") },
+		"lines":     func(rs []string) string { return strings.Join(rs, "\n") + "\n" },
+		"array":     wrap("[", "]"),
+		"records":   wrap(`{"Records":[`, `]}`),
+		"users":     wrap(`{"Users":[`, `],"PaginationToken":"x"}`),
+		"logs":      wrap(`{"start":0,"logs":[`, `]}`),
+		"events":    wrap(`{"NextToken":"x","Events":[`, `]}`),
+		"handed on": wrap(`{"messageType":"DATA_MESSAGE","owner":"1","logGroup":"g","subscriptionFilters":["f"],"logEvents":[`, `]}`),
+		"together":  func(rs []string) string { return "\ufeff" + strings.Join(rs, "") },
 		"pretty": func(rs []string) string {
 			var b bytes.Buffer
 			for _, r := range rs {
@@ -257,7 +262,7 @@ func openFiles() int {
 }
 
 func TestContract(t *testing.T) {
-	formats := []string{"auth0_logs", "auth0_users", "cognito_users", "cloudtrail"}
+	formats := []string{"auth0_logs", "auth0_users", "cognito_users", "cognito_auth_events", "cloudtrail"}
 	// Every layout meets every packing, and every format each of both.
 	for i, layout := range slices.Sorted(maps.Keys(layouts())) {
 		for j, packing := range slices.Sorted(maps.Keys(packings())) {

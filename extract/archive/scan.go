@@ -325,10 +325,10 @@ func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 // isWrapper says whether a member of that name, if it is an array of objects,
 // holds the records: trail files, ListUsers, Auth0's include_totals,
-// LookupEvents.
+// LookupEvents, AdminListUserAuthEvents, what CloudWatch Logs hands on.
 func isWrapper(key []byte) bool {
 	switch string(key) {
-	case "Records", "Users", "users", "logs", "Events":
+	case "Records", "Users", "users", "logs", "Events", "AuthEvents", "logEvents":
 		return true
 	}
 	return false
