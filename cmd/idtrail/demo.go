@@ -79,7 +79,9 @@ func (a *app) demoOn(ctx context.Context, site *demo.Site) error {
 	if a.json || ctx.Err() != nil {
 		return a.conclude(ctx, res, false)
 	}
-	if err := a.printRun(res); err != nil {
+	shown := res
+	shown.Reconciled = nil // its table follows
+	if err := a.printRun(shown); err != nil {
 		return err
 	}
 	if err := verdict(res, false); err != nil {

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/idtrail/idtrail/internal/config"
 )
 
@@ -51,6 +53,27 @@ func TestReport(t *testing.T) {
 			report(&out, tt.err, asJSON)
 			if got := out.String(); strings.TrimSpace(got) != strings.TrimSpace(want) {
 				t.Errorf("%s, json %v: got %q, want %q", tt.name, asJSON, got, want)
+			}
+		}
+	}
+}
+
+// Every verb shows how it is called, in lines of a readable length.
+func TestHelp(t *testing.T) {
+	root := (&app{term: newConsole(io.Discard, time.Now)}).root()
+	verbs := []*cobra.Command{root}
+	for ; len(verbs) > 0; verbs = verbs[1:] {
+		verb := verbs[0]
+		if verb.Name() == "help" {
+			continue
+		}
+		verbs = append(verbs, verb.Commands()...)
+		if !strings.HasPrefix(verb.Example, "  ") || verb.Short == "" {
+			t.Errorf("%s: got example %q and summary %q, want both", verb.CommandPath(), verb.Example, verb.Short)
+		}
+		for line := range strings.Lines(verb.Long + "\n" + verb.Example) {
+			if len(line) > 85 {
+				t.Errorf("%s: line of %d characters: %s", verb.CommandPath(), len(line), line)
 			}
 		}
 	}

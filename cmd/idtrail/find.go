@@ -33,7 +33,7 @@ first. The person is named by an id, or by a user name or an e-mail address in
 any case; who did something to the person is found too. It needs no other tool,
 and no secret but the right to read the lake.`,
 		Example: `  idtrail find --user jane@example.com --since 7d
-  idtrail find --user 'auth0|5f7c8ec7c33c6c004bbafe82' --since 2026-11-01 --until 2026-11-08
+  idtrail find --user 'auth0|5f7c8ec7' --since 2026-11-01 --until 2026-11-08
   idtrail find --user jane@example.com --since 24h --json | jq .event.message`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.find(cmd.Context(), f) },

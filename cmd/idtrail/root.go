@@ -83,11 +83,14 @@ can be proven, writes them as one schema to a lake of Parquet and JSON, and
 compares the users of two systems.
 
 ` + exitHelp,
-		Example: `  idtrail init                 write a config
+		Example: `  idtrail demo                 see all of it on a made-up company
+  idtrail init                 write a config
   idtrail check                try what it names
   idtrail run                  extract, land, deliver, reconcile
   idtrail status               where everything stands
-  idtrail version              say what this is`,
+  idtrail find --user jane@example.com
+                               what a person did
+  idtrail reconcile report     how the users of two systems differ`,
 		Args:              knownVerb,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors:     true,
@@ -187,10 +190,11 @@ const (
 // group is a verb that only has others below it.
 func group(use, short string, verbs ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: short, Args: cobra.ArbitraryArgs}
-	names := make([]string, len(verbs))
+	names, examples := make([]string, len(verbs)), make([]string, len(verbs))
 	for i, v := range verbs {
-		names[i] = v.Name()
+		names[i], examples[i] = v.Name(), v.Example
 	}
+	cmd.Example = strings.Join(examples, "\n")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		known := "known: " + strings.Join(names, ", ")
 		if len(args) > 0 {

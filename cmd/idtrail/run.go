@@ -349,7 +349,10 @@ func (r *runProgress) update(p pipeline.Progress) {
 	parts := make([]string, len(r.order))
 	for i, name := range r.order {
 		s := r.stages[name]
-		parts[i] = fmt.Sprintf("%s %s %s", name, s.Stage, count(s.Records))
+		parts[i] = fmt.Sprintf("%s: %s to %s", name, count(s.Records), s.Stage)
+		if s.Stage == pipeline.StageLand {
+			parts[i] = fmt.Sprintf("%s: %s landed", name, count(s.Records))
+		}
 	}
 	r.term.progress("%s", strings.Join(parts, " · "))
 }

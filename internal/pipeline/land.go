@@ -156,7 +156,7 @@ func (l *lander) page(ctx context.Context, page extract.Page) error {
 	if page.Snapshot != nil && page.Snapshot.Complete {
 		l.finished = page.Snapshot
 	}
-	l.p.progress(Progress{Source: l.source.Name, Stage: "land", Records: l.run.Landed + l.open.Count(), Bytes: l.open.Bytes()})
+	l.p.progress(Progress{Source: l.source.Name, Stage: StageLand, Records: l.run.Landed + l.open.Count(), Bytes: l.open.Bytes()})
 	if l.full() || l.finished != nil {
 		return l.seal(ctx)
 	}

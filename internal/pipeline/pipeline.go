@@ -91,10 +91,13 @@ type Pipeline struct {
 	flushing sync.Mutex
 }
 
+// StageLand is the stage in which a source is read.
+const StageLand = "land"
+
 // Progress of one source.
 type Progress struct {
 	Source string
-	// Stage is "land", or the name of the sink that is delivered to.
+	// Stage is StageLand, or the name of the sink that is delivered to.
 	Stage   string
 	Records int64
 	Bytes   int64
