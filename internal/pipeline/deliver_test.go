@@ -27,7 +27,7 @@ func (r *rig) jsonSink(name string) load.Sink { return lake.NewJSON(r.lakeOption
 func (r *rig) lakeOptions(name string) lake.Options {
 	return lake.Options{
 		Name: name, Store: r.lake, TempDir: r.t.TempDir(), Writer: "test", Mapping: transform.Version,
-		Now: func() time.Time { return r.now }, Logger: slog.New(slog.DiscardHandler),
+		Now: r.clock.Now, Logger: slog.New(slog.DiscardHandler),
 	}
 }
 
@@ -207,12 +207,12 @@ func flushOnceFailing(t *testing.T, n int, answer bool, lost error) {
 	r.lake = memory
 	r.sinks = []load.Sink{r.parquetSink("lake")}
 	for range 2 {
-		r.now = r.now.Add(2 * time.Hour)
+		r.clock.skip(2 * time.Hour)
 		r.mustRun(src)
 	}
 	r.wantEvents(300)
 	before := len(memory.(*blobtest.Memory).Objects())
-	r.now = r.now.Add(2 * time.Hour)
+	r.clock.skip(2 * time.Hour)
 	r.mustRun(src)
 	if after := len(memory.(*blobtest.Memory).Objects()); after != before {
 		t.Error("a later run changed the lake")

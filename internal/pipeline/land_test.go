@@ -200,7 +200,7 @@ func mustDelete(t *testing.T, r *rig, seq int64) {
 
 func mustForge(t *testing.T, r *rig, seq int64, prev string) {
 	t.Helper()
-	h := segment.Header{Source: "acme", Kind: "script", Seq: seq, Prev: prev, LandedAt: r.now}
+	h := segment.Header{Source: "acme", Kind: "script", Seq: seq, Prev: prev, LandedAt: r.clock.Now()}
 	file, _, err := segment.Encode(&h, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -102,14 +103,29 @@ type rig struct {
 	lake  blob.Store
 	sinks []load.Sink
 	trace func(string)
-	now   time.Time
+	clock *clock
+}
+
+// clock moves a millisecond each time it is asked, from several goroutines.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time { return c.skip(time.Millisecond) }
+
+func (c *clock) skip(d time.Duration) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+	return c.now
 }
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	return &rig{
 		t: t, dir: filepath.Join(t.TempDir(), "state"), raw: blobtest.NewMemory(), lake: blobtest.NewMemory(),
-		now: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC),
+		clock: &clock{now: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)},
 	}
 }
 
@@ -117,7 +133,7 @@ func (r *rig) pipeline() *pipeline.Pipeline {
 	return &pipeline.Pipeline{
 		StateDir: r.dir, Raw: r.raw, Lake: r.lake, Sinks: r.sinks, TempDir: r.t.TempDir(), Trace: r.trace,
 		Limits: pipeline.Limits{SegmentRecords: 100, SortBytes: 16 << 10},
-		Now:    func() time.Time { r.now = r.now.Add(time.Millisecond); return r.now },
+		Now:    r.clock.Now,
 	}
 }
 
