@@ -34,6 +34,7 @@ import (
 
 	"github.com/idtrail/idtrail/extract"
 	"github.com/idtrail/idtrail/internal/blob"
+	"github.com/idtrail/idtrail/internal/records"
 	"github.com/idtrail/idtrail/schema"
 )
 
@@ -268,15 +269,15 @@ func byDate(a, b file) int {
 }
 
 // raw makes the record of a piece; false if the filter leaves it out.
-func (s *Source) raw(p piece) (schema.Raw, bool) {
-	rec := schema.Raw{Kind: s.kind, Bytes: p.bytes, Fault: p.fault}
-	if p.fault != "" {
+func (s *Source) raw(p records.Piece) (schema.Raw, bool) {
+	rec := schema.Raw{Kind: s.kind, Bytes: p.Bytes, Fault: p.Fault}
+	if p.Fault != "" {
 		return rec, true
 	}
-	if !s.keeps(p.bytes) {
+	if !s.keeps(p.Bytes) {
 		return rec, false
 	}
-	rec.ID, rec.Time = s.kind.ID(p.bytes), s.kind.Time(p.bytes)
+	rec.ID, rec.Time = s.kind.ID(p.Bytes), s.kind.Time(p.Bytes)
 	return rec, true
 }
 

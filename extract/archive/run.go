@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/idtrail/idtrail/extract"
+	"github.com/idtrail/idtrail/internal/records"
 )
 
 // The bounds of a page.
@@ -263,13 +264,13 @@ func (r *run) attempt(ctx context.Context, f *file, skip *int64) error {
 	if err != nil {
 		return &storeError{err: err}
 	}
-	c := newContent(ctx, body)
+	c := records.Open(ctx, body)
 	defer func() { _ = c.Close() }() // all is read by then: it can tell nothing
 	if now.version != f.version || now.size != f.size {
 		*skip = 0
 	}
 	*f = now
-	rd := reading{run: r, file: now, content: c, split: newSplitter(c), skip: skip}
+	rd := reading{run: r, file: now, content: c, split: records.NewSplitter(c), skip: skip}
 	rd.enter()
 	return rd.all(ctx)
 }
@@ -278,8 +279,8 @@ func (r *run) attempt(ctx context.Context, f *file, skip *int64) error {
 type reading struct {
 	*run
 	file    file
-	content *content
-	split   *splitter
+	content *records.Content
+	split   *records.Splitter
 	skip    *int64
 	n       int64 // records seen
 	faulty  int64 // of them, those that are no JSON value
@@ -296,8 +297,8 @@ func (rd *reading) enter() {
 
 func (rd *reading) all(ctx context.Context) error {
 	for {
-		p, err := rd.split.next()
-		if err == nil && p.tail && (rd.content.failed() != nil || rd.growing()) {
+		p, err := rd.split.Next()
+		if err == nil && p.Tail && (rd.content.StoreError() != nil || rd.growing()) {
 			err = io.EOF
 		}
 		switch {
@@ -307,7 +308,7 @@ func (rd *reading) all(ctx context.Context) error {
 			return fmt.Errorf("read %s: %w", rd.file.key, err)
 		}
 		rd.n++
-		if p.fault != "" {
+		if p.Fault != "" {
 			rd.faulty++
 		}
 		if rd.n <= *rd.skip {
@@ -324,7 +325,7 @@ func (rd *reading) growing() bool {
 	return rd.src.opts.Poll && rd.src.tree.growing() && rd.src.opts.Now().Sub(rd.file.modified) < settled
 }
 
-func (rd *reading) add(ctx context.Context, p piece) error {
+func (rd *reading) add(ctx context.Context, p records.Piece) error {
 	rec, kept := rd.src.raw(p)
 	if err := rd.room(ctx, len(rec.Bytes)); err != nil {
 		return err
@@ -354,10 +355,10 @@ func (r *run) turn() {
 
 // end closes the account of a file.
 func (rd *reading) end(ctx context.Context) error {
-	if err := rd.content.failed(); err != nil {
+	if err := rd.content.StoreError(); err != nil {
 		return &storeError{err: err, reading: true}
 	}
-	cut := rd.split.cutOff || rd.split.unclosed || rd.content.broken != nil
+	cut := rd.split.Rest() != "" || rd.content.Fault() != ""
 	if cut && rd.growing() {
 		rd.held = true
 		return nil
@@ -366,7 +367,7 @@ func (rd *reading) end(ctx context.Context) error {
 		return err
 	}
 	in := extract.Input{
-		Key: rd.file.key, SHA256: rd.content.sha256(), Size: rd.file.size, Version: rd.file.version,
+		Key: rd.file.key, SHA256: rd.content.SHA256(), Size: rd.file.size, Version: rd.file.version,
 		Records: rd.n, Fault: rd.fault(),
 	}
 	if s := rd.cur.Snapshot; s != nil {
@@ -392,13 +393,11 @@ func (rd *reading) count(s *snapshot, in extract.Input) {
 // fault says why the end of the file could not be read.
 func (rd *reading) fault() string {
 	switch {
-	case rd.content.broken != nil:
-		return fmt.Sprintf("cannot be unpacked behind byte %d of its content: %v", rd.content.read, rd.content.broken)
-	case rd.split.cutOff:
-		return "ends inside a record"
-	case rd.split.unclosed:
-		return "ends inside an array"
-	case rd.content.read == 0 && rd.src.kind.IsUser():
+	case rd.content.Fault() != "":
+		return rd.content.Fault()
+	case rd.split.Rest() != "":
+		return rd.split.Rest()
+	case rd.content.Size() == 0 && rd.src.kind.IsUser():
 		// Taken for a snapshot, it would say that there are no users any more.
 		return "is empty"
 	}

@@ -71,6 +71,14 @@ type ReaderAt interface {
 	OpenAt(ctx context.Context, info Info) (ReadAtCloser, error)
 }
 
+// Describer is a store that can tell what its objects' writers noted beside
+// their content: x-amz-meta-… in S3.
+type Describer interface {
+	// Metadata returns the notes by name, in lower case. ErrNotExist;
+	// errors.ErrUnsupported where the store keeps none.
+	Metadata(ctx context.Context, key string) (map[string]string, error)
+}
+
 // ReadAtCloser reads an object at any offset.
 type ReadAtCloser interface {
 	io.ReaderAt

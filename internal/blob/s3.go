@@ -72,8 +72,9 @@ type S3 struct {
 }
 
 var (
-	_ Store    = (*S3)(nil)
-	_ ReaderAt = (*S3)(nil)
+	_ Store     = (*S3)(nil)
+	_ ReaderAt  = (*S3)(nil)
+	_ Describer = (*S3)(nil)
 )
 
 // NewS3 returns the store. It sends nothing. The client should be one of
@@ -119,6 +120,19 @@ func (s *S3) Head(ctx context.Context, key string) (Info, error) {
 		ETag:     aws.ToString(out.ETag),
 		Modified: aws.ToTime(out.LastModified),
 	}, nil
+}
+
+// Metadata returns what stands in the object's x-amz-meta- headers.
+func (s *S3) Metadata(ctx context.Context, key string) (map[string]string, error) {
+	out, err := s.head(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	notes := make(map[string]string, len(out.Metadata))
+	for name, value := range out.Metadata {
+		notes[strings.ToLower(name)] = value
+	}
+	return notes, nil
 }
 
 // PutNew creates the object. The info's time is that of the answer.

@@ -493,3 +493,19 @@ func wantError(t *testing.T, err error, parts ...string) {
 		t.Errorf("error %q tells the secret", err)
 	}
 }
+
+func TestS3Metadata(t *testing.T) {
+	f, client := newFakeS3(t)
+	s := newStore(client)
+	if _, err := s.PutNew(t.Context(), "a", strings.NewReader("a")); err != nil {
+		t.Fatal(err)
+	}
+	notes, err := s.Metadata(t.Context(), "a")
+	if err != nil || notes["idtrail-sha256"] == "" {
+		t.Errorf("got %v, %v, want the note of the content's hash", notes, err)
+	}
+	if _, err := s.Metadata(t.Context(), "none"); !errors.Is(err, blob.ErrNotExist) {
+		t.Errorf("got %v for no object, want ErrNotExist", err)
+	}
+	_ = f
+}

@@ -12,8 +12,8 @@ import (
 
 // The names by which Faulty tells operations apart.
 const (
-	OpGet      = "get" // OpenAt too
-	OpHead     = "head"
+	OpGet      = "get"  // OpenAt too
+	OpHead     = "head" // Metadata too
 	OpPutNew   = "put_new"
 	OpPutMatch = "put_match"
 	OpList     = "list"
@@ -36,8 +36,9 @@ type Faulty struct {
 }
 
 var (
-	_ blob.Store    = (*Faulty)(nil)
-	_ blob.ReaderAt = (*Faulty)(nil)
+	_ blob.Store     = (*Faulty)(nil)
+	_ blob.ReaderAt  = (*Faulty)(nil)
+	_ blob.Describer = (*Faulty)(nil)
 )
 
 // Get opens the object, unless a hook fails.
@@ -111,6 +112,22 @@ func (f *Faulty) OpenAt(ctx context.Context, info blob.Info) (blob.ReadAtCloser,
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
+}
+
+// Metadata describes the object, unless a hook fails or the store cannot.
+func (f *Faulty) Metadata(ctx context.Context, key string) (map[string]string, error) {
+	store, ok := f.Store.(blob.Describer)
+	if !ok {
+		return nil, fmt.Errorf("read metadata of %q: %w", key, errors.ErrUnsupported)
+	}
+	if err := call(f.Before, OpHead, key); err != nil {
+		return nil, err
+	}
+	notes, err := store.Metadata(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	return notes, call(f.After, OpHead, key)
 }
 
 // info does an operation between the hooks.

@@ -24,13 +24,15 @@ type Memory struct {
 }
 
 type object struct {
-	content []byte
-	info    blob.Info
+	content  []byte
+	info     blob.Info
+	metadata map[string]string
 }
 
 var (
-	_ blob.Store    = (*Memory)(nil)
-	_ blob.ReaderAt = (*Memory)(nil)
+	_ blob.Store     = (*Memory)(nil)
+	_ blob.ReaderAt  = (*Memory)(nil)
+	_ blob.Describer = (*Memory)(nil)
 )
 
 // NewMemory returns an empty store.
@@ -127,6 +129,23 @@ func (m *Memory) OpenAt(ctx context.Context, info blob.Info) (blob.ReadAtCloser,
 		return nil, fmt.Errorf("open %q: %w", info.Key, blob.ErrChanged)
 	}
 	return nopReadAtCloser{bytes.NewReader(o.content)}, nil
+}
+
+// Metadata returns what SetMetadata noted.
+func (m *Memory) Metadata(ctx context.Context, key string) (map[string]string, error) {
+	o, err := m.find(ctx, key)
+	return maps.Clone(o.metadata), err
+}
+
+// SetMetadata notes something beside an object that is there. A write to its
+// key forgets it.
+func (m *Memory) SetMetadata(key string, metadata map[string]string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if o, ok := m.objects[key]; ok {
+		o.metadata = maps.Clone(metadata)
+		m.objects[key] = o
+	}
 }
 
 // Objects is a copy of all that the store holds, by key.

@@ -1,4 +1,4 @@
-package archive
+package records
 
 import (
 	"bufio"
@@ -18,9 +18,9 @@ import (
 // without being asked to take more memory.
 const maxWindow = 128 << 20
 
-// content is a file's content, unpacked, as it is read: it hashes what it gives
+// Content is a file's content, unpacked, as it is read: it hashes what it gives
 // and can tell a store that fails from data that is broken.
-type content struct {
+type Content struct {
 	stored *stored
 	plain  io.Reader
 	shut   func()
@@ -50,9 +50,10 @@ func (s *stored) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// newContent goes by the first bytes, never by the name.
-func newContent(ctx context.Context, body io.ReadCloser) *content {
-	c := &content{stored: &stored{ctx: ctx, body: body}, sum: sha256.New(), shut: func() {}}
+// Open unpacks body, going by its first bytes, never by a name. Closing the
+// content closes body.
+func Open(ctx context.Context, body io.ReadCloser) *Content {
+	c := &Content{stored: &stored{ctx: ctx, body: body}, sum: sha256.New(), shut: func() {}}
 	buffered := bufio.NewReaderSize(c.stored, readSize)
 	magic, _ := buffered.Peek(4) // an error comes again with the read
 	switch {
@@ -77,7 +78,7 @@ func isZstd(magic []byte) bool {
 
 // gunzip uses the standard library's reader: of a file that is cut off, it gives
 // every byte that can be told, where faster ones look ahead and lose some.
-func (c *content) gunzip(r io.Reader) {
+func (c *Content) gunzip(r io.Reader) {
 	z, err := gzip.NewReader(r)
 	if err != nil {
 		c.broken = fmt.Errorf("gzip: %w", err)
@@ -86,7 +87,7 @@ func (c *content) gunzip(r io.Reader) {
 	c.plain = z
 }
 
-func (c *content) unzstd(r io.Reader) {
+func (c *Content) unzstd(r io.Reader) {
 	// One at a time: the decoder then has no goroutines.
 	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
 	if err != nil {
@@ -97,7 +98,7 @@ func (c *content) unzstd(r io.Reader) {
 }
 
 // Read gives io.EOF at the end of the content, be it whole or broken off.
-func (c *content) Read(p []byte) (int, error) {
+func (c *Content) Read(p []byte) (int, error) {
 	if c.broken != nil {
 		return 0, io.EOF
 	}
@@ -111,12 +112,26 @@ func (c *content) Read(p []byte) (int, error) {
 	return n, io.EOF
 }
 
-// failed is the store's error, if it was one that ended the content.
-func (c *content) failed() error { return c.stored.failed }
+// StoreError is the store's error, if it was one that ended the content.
+func (c *Content) StoreError() error { return c.stored.failed }
 
-func (c *content) sha256() string { return hex.EncodeToString(c.sum.Sum(nil)) }
+// Fault says why there is no more data though the content has no end: it is
+// cut off or damaged, or the store failed. "" if it was read to its end.
+func (c *Content) Fault() string {
+	if c.broken == nil {
+		return ""
+	}
+	return fmt.Sprintf("cannot be unpacked behind byte %d of its content: %v", c.read, c.broken)
+}
 
-func (c *content) Close() error {
+// Size is how much was read.
+func (c *Content) Size() int64 { return c.read }
+
+// SHA256 is the hash of what was read, in hex.
+func (c *Content) SHA256() string { return hex.EncodeToString(c.sum.Sum(nil)) }
+
+// Close closes the body.
+func (c *Content) Close() error {
 	c.shut()
 	return c.stored.body.Close()
 }

@@ -1,4 +1,4 @@
-package archive
+package records
 
 // verdict is what the scanner says of the bytes it was given.
 type verdict uint8

@@ -1,4 +1,4 @@
-package archive
+package records
 
 import (
 	"bytes"
@@ -19,18 +19,18 @@ const (
 // maxOpen bounds the arrays and wrappers that are open at a time.
 const maxOpen = 8
 
-// piece is one element of a file.
-type piece struct {
-	bytes []byte
-	// fault says why bytes are no JSON value; "" if they are.
-	fault string
-	// length is what was there, more than bytes if it was cut.
-	length int64
-	// tail is set on a broken piece that the end of the content cut off.
-	tail bool
+// Piece is one element of a file.
+type Piece struct {
+	Bytes []byte
+	// Fault says why Bytes are no JSON value; "" if they are.
+	Fault string
+	// Length is what was there, more than Bytes if it was cut.
+	Length int64
+	// Tail is set on a broken piece that the end of the content cut off.
+	Tail bool
 }
 
-// splitter cuts the bytes of every element out of a stream of JSON: values one
+// Splitter cuts the bytes of every element out of a stream of JSON: values one
 // behind the other, lines, elements of arrays, and elements of the arrays that
 // wrappers hold. It judges what stands between them mildly: commas may lack,
 // brackets may be left open. Of a broken element it gives what was there and
@@ -41,7 +41,7 @@ type piece struct {
 //   - else at the next line that begins with an opening brace, indented like the
 //     line the broken one began on,
 //   - else, on the same line, at the next "},{".
-type splitter struct {
+type Splitter struct {
 	src io.Reader
 	buf []byte // buf[off:] is not given out yet
 	off int
@@ -65,13 +65,14 @@ type splitter struct {
 	skipped func([]byte)
 }
 
-func newSplitter(src io.Reader) *splitter {
-	return &splitter{src: src, blank: true, budget: rescans, max: maxRecord, cut: cutRecord}
+// NewSplitter returns one that reads src.
+func NewSplitter(src io.Reader) *Splitter {
+	return &Splitter{src: src, blank: true, budget: rescans, max: maxRecord, cut: cutRecord}
 }
 
-// next returns the next element, or io.EOF, or the error of the reader once all
+// Next returns the next element, or io.EOF, or the error of the reader once all
 // that was read before it is given out.
-func (s *splitter) next() (piece, error) {
+func (s *Splitter) Next() (Piece, error) {
 	for s.ensure(1) {
 		c := s.buf[s.off]
 		switch {
@@ -86,11 +87,23 @@ func (s *splitter) next() (piece, error) {
 		}
 	}
 	s.unclosed = len(s.open) > 0
-	return piece{}, s.err
+	return Piece{}, s.err
+}
+
+// Rest says, once Next gave io.EOF, why the content ended too early: inside an
+// element or an array; "" if it did not.
+func (s *Splitter) Rest() string {
+	switch {
+	case s.cutOff:
+		return "ends inside a record"
+	case s.unclosed:
+		return "ends inside an array"
+	}
+	return ""
 }
 
 // bracket deals with what opens and closes what holds the elements.
-func (s *splitter) bracket(c byte) bool {
+func (s *Splitter) bracket(c byte) bool {
 	switch {
 	case c == ']' && s.top() == 'a', c == '}' && s.top() == 'w':
 		s.open = s.open[:len(s.open)-1]
@@ -105,7 +118,7 @@ func (s *splitter) bracket(c byte) bool {
 }
 
 // between returns how many bytes of white space or separator begin here.
-func (s *splitter) between(c byte) int {
+func (s *Splitter) between(c byte) int {
 	if c == 0xef {
 		return 3
 	}
@@ -119,11 +132,11 @@ func (s *splitter) between(c byte) int {
 	return n
 }
 
-func (s *splitter) atBOM() bool {
+func (s *Splitter) atBOM() bool {
 	return s.buf[s.off] == 0xef && s.ensure(3) && s.buf[s.off+1] == 0xbb && s.buf[s.off+2] == 0xbf
 }
 
-func (s *splitter) top() byte {
+func (s *Splitter) top() byte {
 	if len(s.open) == 0 {
 		return 0
 	}
@@ -132,7 +145,7 @@ func (s *splitter) top() byte {
 
 // element reads one value. Inside a wrapper, beside its arrays, it is no record
 // and false.
-func (s *splitter) element(c byte) (piece, bool) {
+func (s *Splitter) element(c byte) (Piece, bool) {
 	if c == ']' || c == '}' {
 		return s.stray(), true
 	}
@@ -141,7 +154,7 @@ func (s *splitter) element(c byte) (piece, bool) {
 	n, v := s.measure()
 	switch {
 	case v == wrapper:
-		return piece{}, false
+		return Piece{}, false
 	case v == done && s.delimited(c, n):
 		return s.whole(n)
 	case v == more && n >= s.max:
@@ -154,7 +167,7 @@ func (s *splitter) element(c byte) (piece, bool) {
 // measure scans the value at hand: done if it ends before the n-th byte, bad if
 // it breaks there, more if it is not over where the content or the bound is. A
 // wrapper it has entered already.
-func (s *splitter) measure() (n int, v verdict) {
+func (s *Splitter) measure() (n int, v verdict) {
 	for {
 		// Never past the bound: where a long record is cut must not depend on
 		// how much a read happened to give.
@@ -172,7 +185,7 @@ func (s *splitter) measure() (n int, v verdict) {
 }
 
 // whole gives out a value, or passes over a wrapper's other member.
-func (s *splitter) whole(n int) (piece, bool) {
+func (s *Splitter) whole(n int) (Piece, bool) {
 	if s.top() != 'w' {
 		return s.take(n, ""), true
 	}
@@ -181,12 +194,12 @@ func (s *splitter) whole(n int) (piece, bool) {
 		s.member = bytes.Clone(b[1 : n-1])
 	}
 	s.skip(n)
-	return piece{}, false
+	return Piece{}, false
 }
 
 // delimited says whether what follows a scalar ends it: a date at the beginning
 // of a line of text is no number.
-func (s *splitter) delimited(c byte, n int) bool {
+func (s *Splitter) delimited(c byte, n int) bool {
 	if c == '{' || c == '[' {
 		return true
 	}
@@ -208,7 +221,7 @@ func (s *splitter) delimited(c byte, n int) bool {
 
 // unwrap enters the array whose opening bracket is the n-th byte, if it holds
 // objects or nothing.
-func (s *splitter) unwrap(n int) bool {
+func (s *Splitter) unwrap(n int) bool {
 	for k := n; s.ensure(k + 1); k++ {
 		c := s.buf[s.off+k]
 		if isSpace(c) {
@@ -231,7 +244,7 @@ func (s *splitter) unwrap(n int) bool {
 }
 
 // stray gives out closing brackets that close nothing.
-func (s *splitter) stray() piece {
+func (s *Splitter) stray() Piece {
 	n := 1
 	for s.ensure(n+1) && n < s.cut && (s.buf[s.off+n] == ']' || s.buf[s.off+n] == '}') {
 		n++
@@ -239,7 +252,7 @@ func (s *splitter) stray() piece {
 	return s.take(n, s.noJSON(0))
 }
 
-func (s *splitter) noJSON(n int) string {
+func (s *Splitter) noJSON(n int) string {
 	return fmt.Sprintf("no JSON value: it breaks at byte %d of the content", s.pos+int64(n))
 }
 
@@ -250,25 +263,25 @@ const (
 
 // take gives out the next n bytes, less the white space at the end of a broken
 // piece.
-func (s *splitter) take(n int, fault string) piece {
+func (s *Splitter) take(n int, fault string) Piece {
 	b := s.buf[s.off : s.off+n : s.off+n]
 	if fault != "" {
 		b = bytes.TrimRight(b, " \t\r\n")
 	}
-	p := piece{fault: fault, length: int64(len(b))}
+	p := Piece{Fault: fault, Length: int64(len(b))}
 	if n < cutRecord || n < cap(s.buf)/2 {
-		p.bytes = bytes.Clone(b)
+		p.Bytes = bytes.Clone(b)
 		s.advance(n)
 		return p
 	}
 	// A long one is handed over with its memory: two of them are too many.
-	p.bytes = b
+	p.Bytes = b
 	s.advance(n)
 	s.buf, s.off = append(make([]byte, 0, readSize+len(s.buf)-s.off), s.buf[s.off:]...), 0
 	return p
 }
 
-func (s *splitter) skip(n int) {
+func (s *Splitter) skip(n int) {
 	if s.skipped != nil {
 		s.skipped(s.buf[s.off : s.off+n])
 	}
@@ -276,7 +289,7 @@ func (s *splitter) skip(n int) {
 }
 
 // advance moves on and keeps account of the line.
-func (s *splitter) advance(n int) {
+func (s *Splitter) advance(n int) {
 	b := s.buf[s.off : s.off+n]
 	if k := bytes.LastIndexByte(b, '\n'); k >= 0 {
 		s.indent, s.blank = s.indent[:0], true
@@ -294,7 +307,7 @@ func (s *splitter) advance(n int) {
 }
 
 // ensure reads until n bytes are there; false if so many never come.
-func (s *splitter) ensure(n int) bool {
+func (s *Splitter) ensure(n int) bool {
 	for len(s.buf)-s.off < n {
 		if s.err != nil {
 			return false
@@ -304,7 +317,7 @@ func (s *splitter) ensure(n int) bool {
 	return true
 }
 
-func (s *splitter) fill() {
+func (s *Splitter) fill() {
 	if s.off > 0 && cap(s.buf)-len(s.buf) < readSize {
 		s.buf = s.buf[:copy(s.buf, s.buf[s.off:])]
 		s.off = 0
@@ -322,7 +335,7 @@ func (s *splitter) fill() {
 	s.err = io.ErrNoProgress
 }
 
-func (s *splitter) grow() {
+func (s *Splitter) grow() {
 	size := 2*cap(s.buf) + readSize
 	if size > s.max/4 {
 		size = max(s.max, len(s.buf)) + 2*readSize

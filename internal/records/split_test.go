@@ -1,4 +1,4 @@
-package archive_test
+package records_test
 
 import (
 	"bytes"
@@ -11,13 +11,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/idtrail/idtrail/extract/archive"
+	"github.com/idtrail/idtrail/internal/records"
 )
 
 // split gives the pieces as text, the faulty ones with a "!" before them.
 func split(t *testing.T, r io.Reader) []string {
 	t.Helper()
-	s, err := archive.SplitAll(r, 0, 0)
+	s, err := records.SplitAll(r, 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestSplitTooLong(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s, err := archive.SplitAll(strings.NewReader(tt.in), 1000, 100)
+			s, err := records.SplitAll(strings.NewReader(tt.in), 1000, 100)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -159,7 +159,7 @@ func TestSplitIsLinear(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := strings.Repeat(line, 512<<10/len(line))
-			s, err := archive.SplitAll(strings.NewReader(in), 128<<10, 1<<10)
+			s, err := records.SplitAll(strings.NewReader(in), 128<<10, 1<<10)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -183,7 +183,7 @@ func FuzzSplit(f *testing.F) {
 		f.Add([]byte(seed), uint8(9))
 	}
 	f.Fuzz(func(t *testing.T, in []byte, limit uint8) {
-		s, err := archive.SplitAll(bytes.NewReader(in), int(limit), int(limit)/2+1)
+		s, err := records.SplitAll(bytes.NewReader(in), int(limit), int(limit)/2+1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -207,7 +207,7 @@ func FuzzSplit(f *testing.F) {
 		if got, want := squeeze(s.Order), squeeze(in); !bytes.Equal(got, want) {
 			t.Errorf("cut out %q of %q", got, want)
 		}
-		again, err := archive.SplitAll(iotest.HalfReader(bytes.NewReader(in)), int(limit), int(limit)/2+1)
+		again, err := records.SplitAll(iotest.HalfReader(bytes.NewReader(in)), int(limit), int(limit)/2+1)
 		if err != nil || len(again.Pieces) != len(s.Pieces) {
 			t.Errorf("in other chunks: %d pieces, %v; want %d", len(again.Pieces), err, len(s.Pieces))
 		}
@@ -228,7 +228,7 @@ func BenchmarkSplit(b *testing.B) {
 	in := []byte(`{"Records":[` + strings.Repeat(line+",", 10_000) + line + `]}`)
 	b.SetBytes(int64(len(in)))
 	for b.Loop() {
-		if _, err := archive.SplitAll(bytes.NewReader(in), 0, 0); err != nil {
+		if _, err := records.SplitAll(bytes.NewReader(in), 0, 0); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,4 +1,4 @@
-package archive
+package records
 
 import (
 	"bytes"
@@ -6,7 +6,7 @@ import (
 )
 
 // broken gives out the element at hand, which breaks at its n-th byte.
-func (s *splitter) broken(c byte, n int) piece {
+func (s *Splitter) broken(c byte, n int) Piece {
 	if k, ok := s.lineInside(n); ok {
 		return s.take(k, beginsInside)
 	}
@@ -23,7 +23,7 @@ func (s *splitter) broken(c byte, n int) piece {
 }
 
 // resync begins to look for the end of a broken stretch that began with c.
-func (s *splitter) resync(c byte) resync {
+func (s *Splitter) resync(c byte) resync {
 	r := resync{s: s, mark: -1, inArray: s.top() == 'a'}
 	if c != '{' && c != '[' {
 		r.loose = true
@@ -36,7 +36,7 @@ func (s *splitter) resync(c byte) resync {
 
 // tooLong deals with an element that has not ended after all bytes a record may
 // have: it is broken if a line inside looks like an element, else it is long.
-func (s *splitter) tooLong(c byte, n int) piece {
+func (s *Splitter) tooLong(c byte, n int) Piece {
 	if k, ok := s.lineInside(n); ok {
 		return s.take(k, beginsInside)
 	}
@@ -45,24 +45,24 @@ func (s *splitter) tooLong(c byte, n int) piece {
 		v := s.longLine(&p)
 		switch {
 		case v == done:
-			p.fault = fmt.Sprintf("a record of %d bytes is too long: its first %d are kept", p.length, len(p.bytes))
+			p.Fault = fmt.Sprintf("a record of %d bytes is too long: its first %d are kept", p.Length, len(p.Bytes))
 			return p
 		case v == bad:
 			r := s.resync(c)
 			r.cut = &p
 			return r.run(s.noJSON(0))
 		case s.blank && len(s.indent) == 0 && s.beginsLine(0):
-			p.fault = fmt.Sprintf("%s, behind %d bytes, of which the first %d are kept", beginsInside, p.length, len(p.bytes))
+			p.Fault = fmt.Sprintf("%s, behind %d bytes, of which the first %d are kept", beginsInside, p.Length, len(p.Bytes))
 			return p
 		}
 	}
-	s.cutOff, p.tail = true, true
-	p.fault = fmt.Sprintf("%s, behind %d bytes, of which the first %d are kept", endsInside, p.length, len(p.bytes))
+	s.cutOff, p.Tail = true, true
+	p.Fault = fmt.Sprintf("%s, behind %d bytes, of which the first %d are kept", endsInside, p.Length, len(p.Bytes))
 	return p
 }
 
 // longLine goes on through an element that is not kept, to the end of the line.
-func (s *splitter) longLine(p *piece) verdict {
+func (s *Splitter) longLine(p *Piece) verdict {
 	b := s.buf[s.off:]
 	if i := bytes.IndexByte(b, '\n'); i >= 0 {
 		b = b[:i+1]
@@ -73,8 +73,8 @@ func (s *splitter) longLine(p *piece) verdict {
 }
 
 // begin starts a piece that is cut: its head is kept, n bytes are dropped.
-func (s *splitter) begin(n int) piece {
-	p := piece{bytes: bytes.Clone(s.buf[s.off : s.off+min(s.cut, n)])}
+func (s *Splitter) begin(n int) Piece {
+	p := Piece{Bytes: bytes.Clone(s.buf[s.off : s.off+min(s.cut, n)])}
 	s.scan.wrappers = false
 	s.drop(&p, n)
 	if cap(s.buf) > cutRecord {
@@ -83,14 +83,14 @@ func (s *splitter) begin(n int) piece {
 	return p
 }
 
-func (s *splitter) drop(p *piece, n int) {
-	p.length += int64(n)
+func (s *Splitter) drop(p *Piece, n int) {
+	p.Length += int64(n)
 	s.advance(n)
 }
 
 // lineInside looks among the next n bytes for a line that begins as an element
 // does. Going back to it has a price, and a budget.
-func (s *splitter) lineInside(n int) (int, bool) {
+func (s *Splitter) lineInside(n int) (int, bool) {
 	for k := 0; ; {
 		i := bytes.IndexByte(s.buf[s.off+k:min(s.off+n, len(s.buf))], '\n')
 		if i < 0 {
@@ -103,7 +103,7 @@ func (s *splitter) lineInside(n int) (int, bool) {
 	}
 }
 
-func (s *splitter) afford(n int) bool {
+func (s *Splitter) afford(n int) bool {
 	if s.budget < int64(n) {
 		return false
 	}
@@ -113,7 +113,7 @@ func (s *splitter) afford(n int) bool {
 
 // beginsLine says whether the line that starts at the k-th byte is indented as
 // the one the element at hand began on, and begins with an element.
-func (s *splitter) beginsLine(k int) bool {
+func (s *Splitter) beginsLine(k int) bool {
 	n := k + len(s.begun)
 	if !s.ensure(n+1) || !bytes.Equal(s.buf[s.off+k:s.off+n], s.begun) {
 		return false
@@ -127,7 +127,7 @@ func (s *splitter) beginsLine(k int) bool {
 
 // resync looks for the end of a broken stretch, from the byte where it broke.
 type resync struct {
-	s *splitter
+	s *Splitter
 	n int // the byte looked at
 	// lenient follows quotes and the open brackets to where the element closes;
 	// text is set inside quotes, escaped behind a backslash.
@@ -140,7 +140,7 @@ type resync struct {
 	mark int
 	last [2]byte // the last two bytes that are not white space
 	// cut, if set, is the piece whose bytes are no longer held.
-	cut *piece
+	cut *Piece
 }
 
 // lastTwo returns the last two bytes that are not white space.
@@ -156,7 +156,7 @@ func lastTwo(b []byte) [2]byte {
 	return [2]byte{before[len(before)-1], b[len(b)-1]}
 }
 
-func (r *resync) run(fault string) piece {
+func (r *resync) run(fault string) Piece {
 	s := r.s
 	for s.ensure(r.n + 1) {
 		if r.cut == nil && r.n >= s.max {
@@ -179,17 +179,17 @@ func (r *resync) run(fault string) piece {
 		return r.give(r.mark, fault)
 	}
 	p := r.give(r.n, fault)
-	p.tail = fault == endsInside
-	s.cutOff = s.cutOff || p.tail
+	p.Tail = fault == endsInside
+	s.cutOff = s.cutOff || p.Tail
 	return p
 }
 
-func (r *resync) give(end int, fault string) piece {
+func (r *resync) give(end int, fault string) Piece {
 	if r.cut == nil {
 		return r.s.take(end, fault)
 	}
 	r.s.drop(r.cut, end)
-	r.cut.fault = fmt.Sprintf("%s; of its %d bytes the first %d are kept", fault, r.cut.length, len(r.cut.bytes))
+	r.cut.Fault = fmt.Sprintf("%s; of its %d bytes the first %d are kept", fault, r.cut.Length, len(r.cut.Bytes))
 	return *r.cut
 }
 
