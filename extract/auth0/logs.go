@@ -21,11 +21,16 @@ import (
 )
 
 const (
-	// defaultRate is a third of the smallest documented limit of GET /logs, 100
-	// calls a minute with a burst of 10 (Essentials, Professional). At 100
-	// records a call that is 55 records a second; an Enterprise tenant may set
-	// rate: 5.
-	defaultRate  = 100.0 / 60 / 3
+	// DefaultLogsRate, in calls a second, is a third of the smallest documented
+	// limit of GET /logs, 100 calls a minute with a burst of 10 (Essentials,
+	// Professional). At LogsPerCall that is 55 records a second; an Enterprise
+	// tenant may set rate: 5.
+	DefaultLogsRate = 100.0 / 60 / 3
+	// LogsPerCall is the most records that one call returns.
+	LogsPerCall = 100
+)
+
+const (
 	defaultBurst = 3
 	// defaultOverlap is far above the seconds between a record's date and its
 	// log_id in every sample known; Auth0 states no number.
@@ -33,7 +38,6 @@ const (
 	defaultTimeout = 30 * time.Second
 	// shortestRetention is what every plan of Auth0 keeps at least.
 	shortestRetention = 24 * time.Hour
-	pageSize          = 100
 )
 
 // Options say which tenant is read, and how. Name, Domain, ClientID and one of
@@ -96,7 +100,7 @@ func NewLogs(opts Options) (*Logs, error) {
 	if opts.Now == nil {
 		return nil, errors.New("configure auth0: no clock")
 	}
-	opts.Rate = orElse(opts.Rate, defaultRate)
+	opts.Rate = orElse(opts.Rate, DefaultLogsRate)
 	opts.Burst = orElse(opts.Burst, max(defaultBurst, int(opts.Rate)))
 	opts.Overlap = orElse(opts.Overlap, defaultOverlap)
 	opts.Timeout = orElse(opts.Timeout, defaultTimeout)
@@ -173,7 +177,7 @@ type run struct {
 
 // next makes one call and turns its answer into a page.
 func (r *run) next(ctx context.Context) (extract.Page, error) {
-	listing, err := r.logs.list(ctx, r.position, pageSize)
+	listing, err := r.logs.list(ctx, r.position, LogsPerCall)
 	if err != nil {
 		return extract.Page{}, err
 	}
