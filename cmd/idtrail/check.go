@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/idtrail/idtrail/extract"
+	"github.com/idtrail/idtrail/extract/auth0"
 	"github.com/idtrail/idtrail/internal/blob"
 	"github.com/idtrail/idtrail/internal/config"
 	"github.com/idtrail/idtrail/load"
@@ -309,17 +312,24 @@ func (k *checker) findings(name string, findings []extract.Finding, err error) b
 	return err == nil
 }
 
-// forecast says what a first run would read.
+// forecast says what a first run would take. Nobody tells how many records a
+// tenant keeps before they are read: what is known is how fast they can come.
 func (k *checker) forecast(s config.Source) {
 	if s.Auth0Logs == nil {
 		return
 	}
-	what := "a first run begins at " + s.Auth0Logs.Since.At(k.a.Now()).UTC().Format(time.RFC3339)
-	if rate := s.Auth0Logs.Rate; rate > 0 {
-		what += fmt.Sprintf(" and reads at most %.0f records an hour", rate*recordsPerCall*time.Hour.Seconds())
-	}
-	k.add(checked{Part: "source", Name: s.Name, State: checkOK, What: what})
+	calls := cmp.Or(s.Auth0Logs.Rate, auth0.DefaultLogsRate)
+	records := calls * auth0.LogsPerCall
+	k.add(checked{Part: "source", Name: s.Name, State: checkOK, What: fmt.Sprintf(
+		"a first run begins at %s; how many records that is shows only when they are read: at most %s an hour in %s calls, so a million takes %s or more",
+		s.Auth0Logs.Since.At(k.a.Now()).UTC().Format(time.RFC3339), count(int64(math.Round(records*3600))), count(int64(math.Round(calls*3600))), minutes(1e6/records))})
 }
 
-// recordsPerCall is the most that Auth0 gives of its log at once.
-const recordsPerCall = 100
+// minutes writes seconds as minutes, and from two hours on as hours.
+func minutes(seconds float64) string {
+	d := time.Duration(seconds * float64(time.Second))
+	if d < 2*time.Hour {
+		return many(int64(math.Ceil(d.Minutes())), "minute")
+	}
+	return many(int64(math.Round(d.Hours())), "hour")
+}

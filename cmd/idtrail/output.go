@@ -29,8 +29,8 @@ func (a *app) printf(format string, args ...any) error {
 }
 
 // printTable writes rows in columns, each as wide as its widest cell; columns of
-// numbers to the right. Cells keep to their line: what came from outside cannot
-// move the cursor.
+// numbers to the right. On a terminal the last cell goes on below where it does
+// not fit. What came from outside cannot move the cursor.
 func (a *app) printTable(rows [][]string) error {
 	columns := columnsOf(rows)
 	var text strings.Builder
@@ -42,9 +42,18 @@ func (a *app) printTable(rows [][]string) error {
 			}
 			columns[i].write(&line, printable(cell))
 		}
-		text.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+		text.WriteString(wrap(strings.TrimRight(line.String(), " "), a.outWidth(), lastColumn(columns)) + "\n")
 	}
 	return a.printf("%s", text.String())
+}
+
+// lastColumn is where the last column begins.
+func lastColumn(columns []column) int {
+	at := 0
+	for _, c := range columns[:max(0, len(columns)-1)] {
+		at += c.width + len(columnGap)
+	}
+	return at
 }
 
 // printTables writes tables with a line between them; those that have but a
