@@ -58,6 +58,12 @@ func TableOf(name string, row any, partitions ...string) Table {
 	return Table{Name: name, Columns: fieldsOf(reflect.TypeOf(row)), Partitions: partitions}
 }
 
+// WholeTableOf is [TableOf] for a table that has no partitions: all of its
+// objects lie in one folder.
+func WholeTableOf(name string, row any) Table {
+	return Table{Name: name, Columns: fieldsOf(reflect.TypeOf(row))}
+}
+
 // DDLOptions places a table.
 type DDLOptions struct {
 	// Database the table is created in; "" leaves it to the session.
@@ -94,7 +100,10 @@ func (t Table) DDL(o DDLOptions) string {
 		keys[i] = quote(p) + " string"
 	}
 	location := strings.TrimSuffix(o.Location, "/") + "/" + t.Name + "/"
-	fmt.Fprintf(&b, ")\nPARTITIONED BY (%s)\n", strings.Join(keys, ", "))
+	b.WriteString(")\n")
+	if len(keys) > 0 {
+		fmt.Fprintf(&b, "PARTITIONED BY (%s)\n", strings.Join(keys, ", "))
+	}
 	fmt.Fprintf(&b, "STORED AS PARQUET\nLOCATION %s\nTBLPROPERTIES (\n", literal(location))
 	properties := t.properties(o, location)
 	for i, p := range properties {
@@ -149,8 +158,11 @@ func (t Table) properties(o DDLOptions, location string) [][2]string {
 	properties := [][2]string{
 		{"classification", "parquet"},
 		{"parquet.compression", "ZSTD"},
-		{"projection.enabled", "true"},
 	}
+	if len(t.Partitions) == 0 {
+		return properties
+	}
+	properties = append(properties, [2]string{"projection.enabled", "true"})
 	for _, p := range t.Partitions {
 		switch {
 		case p == "dt":
