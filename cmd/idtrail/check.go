@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -55,6 +56,13 @@ type checker struct {
 	b     *builder
 	write bool
 	lines []checked
+	doing atomic.Value // what is checked now, a string
+}
+
+// line is the line of progress.
+func (k *checker) line() string {
+	doing, _ := k.doing.Load().(string)
+	return "checking " + doing
 }
 
 func (a *app) checkCommand() *cobra.Command {
@@ -83,8 +91,7 @@ func (a *app) check(ctx context.Context, write bool) error {
 		return err
 	}
 	k := &checker{a: a, b: a.builder(c), write: write}
-	k.all(ctx, c)
-	a.term.clear()
+	a.term.during(k.line, func() { k.all(ctx, c) })
 	if ctx.Err() != nil {
 		return errInterrupted
 	}
@@ -141,7 +148,7 @@ func (k *checker) add(line checked) {
 
 // failed adds a line for an error; its words say what to do.
 func (k *checker) failed(part, name string, err error) {
-	k.add(checked{Part: part, Name: name, State: checkFailed, What: err.Error()})
+	k.add(checked{Part: part, Name: name, State: checkFailed, What: err.Error(), Hint: hintOf(err)})
 }
 
 // directory checks one that the first run makes, if need be.
@@ -212,7 +219,7 @@ func (k *checker) store(ctx context.Context, part string, s config.Store) blob.S
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	k.a.term.progress("checking %s", part)
+	k.doing.Store(part)
 	store, err := k.b.store(ctx, s)
 	if err == nil {
 		err = k.tryStore(ctx, store, s)
@@ -263,7 +270,7 @@ func (k *checker) sink(ctx context.Context, s load.Sink) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	k.a.term.progress("checking sink %s", s.Name())
+	k.doing.Store("sink " + s.Name())
 	if err := c.Check(ctx, k.write); err != nil {
 		k.failed("sink", s.Name(), err)
 		return
@@ -278,7 +285,7 @@ func (k *checker) sink(ctx context.Context, s load.Sink) {
 func (k *checker) source(ctx context.Context, s config.Source) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	k.a.term.progress("checking source %s", s.Name)
+	k.doing.Store("source " + s.Name)
 	source, err := k.b.source(ctx, s, nil)
 	if err != nil {
 		k.failed("source", s.Name, err)

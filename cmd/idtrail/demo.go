@@ -53,7 +53,11 @@ func (a *app) demo(ctx context.Context, f demoFlags) error {
 	if f.users < demoMinUsers || f.logs < demoMinLogs {
 		return usage(fmt.Sprintf("write at least --users %d and --logs %d", demoMinUsers, demoMinLogs), "--users %d or --logs %d is too few", f.users, f.logs)
 	}
-	site, err := demo.Start(ctx, demo.Options{Dir: f.dir, Users: f.users, Logs: f.logs, End: a.Now().UTC().Truncate(time.Minute)})
+	var site *demo.Site
+	var err error
+	a.term.during(func() string { return "making up a company in " + f.dir }, func() {
+		site, err = demo.Start(ctx, demo.Options{Dir: f.dir, Users: f.users, Logs: f.logs, End: a.Now().UTC().Truncate(time.Minute)})
+	})
 	if errors.Is(err, demo.ErrNotOurs) {
 		return withHint(err, "name another folder with --dir")
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -64,13 +65,9 @@ func (a *app) find(ctx context.Context, f findFlags) error {
 		return err
 	}
 	p := a.foundPrinter(c, q.User)
-	for found, err := range reader.Find(ctx, q) {
-		if err != nil {
-			return err
-		}
-		if err := p.print(found); err != nil {
-			return err
-		}
+	a.term.during(func() string { return "searching " + c.Lake.URL }, func() { err = p.all(reader.Find(ctx, q)) })
+	if err != nil {
+		return err
 	}
 	if p.printed == 0 && !a.json {
 		return a.printf("nothing found of %s %s\n", printable(q.User), spanOf(q))
@@ -156,6 +153,19 @@ func (a *app) foundPrinter(c *config.Config, user string) *foundPrinter {
 	return p
 }
 
+func (p *foundPrinter) all(found iter.Seq2[lake.Found, error]) error {
+	for f, err := range found {
+		if err != nil {
+			return err
+		}
+		p.a.term.clear() // where both go to one terminal, the line is taken away first
+		if err := p.print(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (p *foundPrinter) print(f lake.Found) error {
 	p.printed++
 	if p.a.json {
@@ -182,12 +192,15 @@ func (p *foundPrinter) line(at, source, status, from, what string) error {
 }
 
 // wrap breaks a line at spaces, or where there is none within words, so that no
-// part is longer than width; all but the first are indented. A width that leaves
-// no room, or 0, breaks nothing.
+// part is longer than width; all but the first are indented, by less where that
+// leaves no room. A width of 0 breaks nothing.
 func wrap(line string, width, indent int) string {
 	rest := []rune(line)
-	if width < 2*indent || len(rest) <= width {
+	if width <= 0 || len(rest) <= width {
 		return line
+	}
+	if indent > width/2 {
+		indent = min(len("    "), width/2)
 	}
 	var text strings.Builder
 	for room := width; len(rest) > room; room = width - indent {

@@ -73,6 +73,37 @@ func (c *console) progress(format string, args ...any) {
 	_, _ = io.WriteString(c.w, c.line) // nothing depends on a line of progress
 }
 
+// during shows a line while work goes on, even if it waits for an answer all the
+// time. The line is asked for anew whenever it is written.
+func (c *console) during(line func() string, work func()) {
+	if !c.terminal {
+		work()
+		return
+	}
+	done := make(chan struct{})
+	var ticking sync.WaitGroup // the ticks must not outlive the work: its results follow
+	ticking.Go(func() { c.tick(line, done) })
+	defer func() {
+		close(done)
+		ticking.Wait()
+		c.clear()
+	}()
+	work()
+}
+
+func (c *console) tick(line func() string, done <-chan struct{}) {
+	ticker := time.NewTicker(progressEvery)
+	defer ticker.Stop()
+	for {
+		c.progress("%s", line())
+		select {
+		case <-done:
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
 // clear takes the line of progress away. A next one begins anew.
 func (c *console) clear() {
 	c.mu.Lock()

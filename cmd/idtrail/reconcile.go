@@ -106,7 +106,10 @@ func (a *app) selectPairs(ctx context.Context, c *config.Config, f reportFlags) 
 }
 
 func (a *app) reportPair(ctx context.Context, p *pipeline.Pipeline, pair pipeline.Reconcile, f reportFlags, out io.Writer) error {
-	res, err := p.Compare(ctx, pair)
+	var res *reconcile.Result
+	var err error
+	doing := "comparing " + pair.Left.Name + " with " + pair.Right.Name
+	a.term.during(func() string { return doing }, func() { res, err = p.Compare(ctx, pair) })
 	if errors.Is(err, pipeline.ErrNoSnapshot) {
 		return withHint(err, "run the sources first: idtrail run")
 	}

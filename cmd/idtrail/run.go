@@ -95,8 +95,6 @@ func (a *app) runJob(ctx context.Context, b *builder, job config.Job) (runResult
 	if err != nil {
 		return runResult{}, err
 	}
-	show := &runProgress{term: a.term, stages: map[string]pipeline.Progress{}}
-	p.Progress = show.update
 	var sources []pipeline.Source
 	for _, s := range b.config.Sources {
 		if slices.Contains(job.Sources, s.Name) {
@@ -104,12 +102,17 @@ func (a *app) runJob(ctx context.Context, b *builder, job config.Job) (runResult
 		}
 	}
 	a.log.Info("run begins", "sources", len(sources), "config", b.config.File)
-	res := runResult{Report: p.Run(ctx, sources)}
-	if job.Reconcile && ctx.Err() == nil {
-		res.Reconciled = p.Reconcile(ctx, b.pairs(ctx))
-	}
+	show := newRunProgress(sources, a.Now)
+	p.Progress = show.update
+	var res runResult
+	a.term.during(show.line, func() {
+		res.Report = p.Run(ctx, sources)
+		if job.Reconcile && ctx.Err() == nil {
+			show.do("reconciling")
+			res.Reconciled = p.Reconcile(ctx, b.pairs(ctx))
+		}
+	})
 	res.Ended = a.Now().UTC()
-	a.term.clear()
 	a.logFailures(res)
 	a.log.Info("run ends", "sources", len(sources), "took", res.Ended.Sub(res.Started).Round(time.Millisecond).String())
 	return res, nil
@@ -331,28 +334,55 @@ func count(n int64) string {
 	return s
 }
 
-// runProgress shows the stage each source is in as one line.
+// runProgress is the stage each source is in, as one line.
 type runProgress struct {
-	term   *console
+	begun time.Time
+	now   func() time.Time
+
 	mu     sync.Mutex
 	order  []string
 	stages map[string]pipeline.Progress
+	// doing stands in place of the stages where it is set.
+	doing string
+}
+
+func newRunProgress(sources []pipeline.Source, now func() time.Time) *runProgress {
+	r := &runProgress{begun: now(), now: now, stages: map[string]pipeline.Progress{}}
+	for _, s := range sources {
+		r.order = append(r.order, s.Name)
+	}
+	return r
 }
 
 func (r *runProgress) update(p pipeline.Progress) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, ok := r.stages[p.Source]; !ok {
-		r.order = append(r.order, p.Source)
-	}
 	r.stages[p.Source] = p
-	parts := make([]string, len(r.order))
-	for i, name := range r.order {
-		s := r.stages[name]
-		parts[i] = fmt.Sprintf("%s: %s to %s", name, count(s.Records), s.Stage)
-		if s.Stage == pipeline.StageLand {
-			parts[i] = fmt.Sprintf("%s: %s landed", name, count(s.Records))
+}
+
+func (r *runProgress) do(what string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.doing = what
+}
+
+func (r *runProgress) line() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	parts := []string{r.now().Sub(r.begun).Round(time.Second).String()}
+	if r.doing != "" {
+		return parts[0] + " · " + r.doing
+	}
+	for _, name := range r.order {
+		s, begun := r.stages[name]
+		switch {
+		case !begun:
+			parts = append(parts, name+": nothing yet")
+		case s.Stage == pipeline.StageLand:
+			parts = append(parts, fmt.Sprintf("%s: %s landed", name, count(s.Records)))
+		default:
+			parts = append(parts, fmt.Sprintf("%s: %s to %s", name, count(s.Records), s.Stage))
 		}
 	}
-	r.term.progress("%s", strings.Join(parts, " · "))
+	return strings.Join(parts, " · ")
 }
