@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -101,6 +102,7 @@ func testLine(t *testing.T, where func(*testing.T, *site) place) {
 	t.Run("secrets", func(t *testing.T) { l.secrets(t, out) })
 	t.Run("again", func(t *testing.T) { l.again(t, config) })
 	t.Run("grown", func(t *testing.T) { l.grown(t, config) })
+	t.Run("state lost", func(t *testing.T) { l.stateLost(t, config) })
 }
 
 // line is what runs left behind.
@@ -597,6 +599,23 @@ func (l *line) again(t *testing.T, config string) {
 	wantSameObjects(t, before, l.objects(t))
 }
 
+// stateLost runs again without what the runs before remembered: it is read back
+// from raw and the lake.
+func (l *line) stateLost(t *testing.T, config string) {
+	if err := os.RemoveAll(l.site.path("state")); err != nil {
+		t.Fatal(err)
+	}
+	before := l.objects(t)
+	r, _ := l.site.run(t, l.place.env, config, 0)
+	wantDone(t, r)
+	for _, s := range r.Sources {
+		if s.Landed != 0 || s.Segments != 0 {
+			t.Errorf("%s: landed %d as %d segments", s.Source, s.Landed, s.Segments)
+		}
+	}
+	wantSameObjects(t, before, l.objects(t))
+}
+
 // objects are all objects of raw and lake, by name, with their hashes.
 func (l *line) objects(t *testing.T) map[string]string {
 	t.Helper()
@@ -731,6 +750,50 @@ func wantFound(t *testing.T, path string, row map[string]any) {
 	for i, found := range harness.DuckDB(t, strings.Join(parts, " UNION ALL ")) {
 		if n, _ := found["n"].(int64); n < 1 || i == 0 && n != 1 {
 			t.Errorf("%s: equality on column %d finds %d rows of %v", path, i, n, at(row, "metadata.uid"))
+		}
+	}
+}
+
+// TestTwoMachines runs idtrail twice at a time over one raw and one lake, with
+// a state each, as no one should: whoever comes second at a segment gives way,
+// and once both have ended, every record is there once.
+func TestTwoMachines(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	p := inBuckets(t, s)
+	config := s.config(t, p.raw, p.lake, p.trail)
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.writeFile(t, "other.yaml", bytes.Replace(text, []byte("./state"), []byte("./other"), 1))
+	env := append([]string{"AUTH0_SECRET=" + clientSecret}, p.env...)
+	var both sync.WaitGroup
+	for _, name := range []string{config, s.path("other.yaml")} {
+		both.Go(func() {
+			out := harness.Idtrail(t, env, "run", "--json", "-c", name)
+			if out.Code != 0 && out.Code != 3 {
+				t.Errorf("exit code %d\n%s\n%s", out.Code, out.Stdout, out.Stderr)
+			}
+		})
+	}
+	both.Wait()
+	l := &line{site: s, place: p, total: map[string]sourceReport{}, began: time.Now().UTC()}
+	for _, name := range []string{config, s.path("other.yaml")} {
+		r, _ := s.run(t, p.env, name, 0)
+		wantDone(t, r)
+		for _, source := range r.Sources {
+			if source.Landed != 0 {
+				t.Errorf("%s: landed %d more", source.Source, source.Landed)
+			}
+		}
+	}
+	l.ids(t)
+	l.rows(t)
+	for _, row := range harness.DuckDB(t, l.counts()) {
+		c := readChain(t, filepath.Join(p.rawDir, text(row["source"])))
+		if mapped, rejected := row["mapped"].(int64), row["rejected"].(int64); c.landed != mapped+rejected {
+			t.Errorf("%s: raw has %d records, the lake %d mapped and %d rejected", row["source"], c.landed, mapped, rejected)
 		}
 	}
 }
