@@ -762,11 +762,11 @@ func TestTwoMachines(t *testing.T) {
 	s := newSite(t)
 	p := inBuckets(t, s)
 	config := s.config(t, p.raw, p.lake, p.trail)
-	text, err := os.ReadFile(config)
+	first, err := os.ReadFile(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.writeFile(t, "other.yaml", bytes.Replace(text, []byte("./state"), []byte("./other"), 1))
+	s.writeFile(t, "other.yaml", bytes.Replace(first, []byte("./state"), []byte("./other"), 1))
 	env := append([]string{"AUTH0_SECRET=" + clientSecret}, p.env...)
 	var both sync.WaitGroup
 	for _, name := range []string{config, s.path("other.yaml")} {
