@@ -46,7 +46,11 @@ func (k Kind) Record(line []byte) []byte {
 	if d := member(line, "detail"); d.IsObject() && member(line, "detail-type").Exists() {
 		line = []byte(d.Raw)
 	}
-	switch k { //nolint:exhaustive // users come in no envelope
+	switch k { //nolint:exhaustive // the others come in no envelope
+	case KindCognitoUser:
+		if u := member(line, "user"); u.IsObject() && member(line, "groups").Exists() {
+			return []byte(u.Raw)
+		}
 	case KindAuth0Log:
 		if d := member(line, "data"); d.IsObject() && !member(line, "type").Exists() {
 			return []byte(d.Raw)

@@ -16,9 +16,14 @@ import (
 // cognitoRecord is one user of a pool as ListUsers or AdminGetUser answer it,
 // or as backups have it: attributes as a list, as an object or as members of
 // the user itself.
+//
+// What other calls said stands beside the user in the line of our own source,
+// {"user":{…},"groups":[…],"mfa":{…}}, or within the user in files of others.
 type cognitoRecord struct {
 	user       *object
 	attributes map[string]gjson.Result
+	// beside is the object around the user, or the user itself.
+	beside *object
 }
 
 func (m *Mapper) cognitoUser(line []byte) (Result, error) {
@@ -29,11 +34,15 @@ func (m *Mapper) cognitoUser(line []byte) (Result, error) {
 	if gjson.GetBytes(text, "idtrail_unparsed").Exists() {
 		return unparsed(text)
 	}
-	root := gjson.ParseBytes(schema.KindCognitoUser.Record(text))
+	whole, root := gjson.ParseBytes(text), gjson.ParseBytes(schema.KindCognitoUser.Record(text))
 	if !root.IsObject() {
 		return Result{}, fmt.Errorf("cognito user: no JSON object: %w", ErrUnmappable)
 	}
 	r := readCognito(root)
+	r.beside = r.user
+	if len(whole.Raw) != len(root.Raw) {
+		r.beside = readObject(whole)
+	}
 	id := firstOf(r.text("sub"), r.name())
 	if id == "" {
 		return Result{}, fmt.Errorf("cognito user: neither sub nor Username: %w", ErrUnmappable)
@@ -107,7 +116,7 @@ func (r *cognitoRecord) account(u *schema.User) {
 	u.Active = u.Status != schema.UserDisabled && u.StatusRaw != "UNCONFIRMED"
 	u.CreatedAt = vendorTime(r.user.get("UserCreateDate", "userCreateDate"))
 	u.UpdatedAt = vendorTime(r.user.get("UserLastModifiedDate", "userLastModifiedDate"))
-	u.Groups = cognitoGroups(r.user.get("Groups", "groups", "cognito:groups"))
+	u.Groups = cognitoGroups(r.beside.get("Groups", "groups", "cognito:groups"))
 }
 
 func cognitoStatus(word string) string {
@@ -145,7 +154,11 @@ func cognitoGroups(list gjson.Result) []string {
 // factors: only AdminGetUser tells of them all. ListUsers has MFAOptions, which
 // knows SMS only, so that its absence tells nothing.
 func (r *cognitoRecord) factors(u *schema.User) {
-	list := r.user.get("UserMFASettingList", "userMFASettingList")
+	asked := r.user
+	if mfa := r.beside.get("mfa"); mfa.IsObject() {
+		asked = readObject(mfa)
+	}
+	list := asked.get("UserMFASettingList", "userMFASettingList")
 	if list.IsArray() {
 		u.MFAFactors = []string{}
 		for _, name := range texts(list) {
