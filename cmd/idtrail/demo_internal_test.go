@@ -102,6 +102,7 @@ func parse[T any](t *testing.T, text string) T {
 // TestDemo runs the whole line over the demo's company, and holds what came of
 // it against what was made up.
 func TestDemo(t *testing.T) {
+	t.Parallel() // with the scripts, some of which wait
 	c := newCompany(t)
 	first := c.run(t)
 	t.Run("read", func(t *testing.T) { c.checkRead(t, first) })
@@ -498,6 +499,7 @@ func textColumns(t *testing.T, name string, content []byte) []byte {
 
 // TestDemoCanceled stops the demo's run before it begins.
 func TestDemoCanceled(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out, logs bytes.Buffer

@@ -36,6 +36,7 @@ func TestMain(m *testing.M) {
 // machine with the right AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET, and
 // AUTH0_ALIAS, the same under another name; AUTH0_CLOSED, where nothing listens.
 func TestScript(t *testing.T) {
+	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,

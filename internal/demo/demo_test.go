@@ -59,13 +59,13 @@ func TestStart(t *testing.T) {
 	}
 	// The tenant answers until Close, and not after.
 	url := c.Connections["northwind"].Auth0.Domain
-	if _, err := http.Get(url); err != nil { //nolint:bodyclose,noctx // nothing is sent back but an error
+	if _, err := http.Get(url); err != nil {
 		t.Errorf("before Close: %v", err)
 	}
 	if err := site.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := http.Get(url); err == nil { //nolint:bodyclose,noctx // there is none
+	if _, err := http.Get(url); err == nil {
 		t.Error("the tenant still answers after Close")
 	}
 }
