@@ -97,8 +97,11 @@ func acceptable(r *http.Request, body []byte) error {
 		_, err := parseGrant(body, time.Time{})
 		return err
 	}
-	_, err := split(body)
-	return err
+	if strings.HasSuffix(r.URL.Path, "/logs") {
+		_, err := split(body)
+		return err
+	}
+	return acceptableJSON(r.URL.Path, body)
 }
 
 // parseDomain reads a host ("acme.eu.auth0.com") or a URL. Plain HTTP would
@@ -126,28 +129,46 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// get calls the Management API and returns the answer, its body whole and in
-// memory. A token Auth0 does not take any more is renewed once.
+// call is a call of the Management API: a GET of a path, or a POST of what is to
+// be sent as JSON.
+type call struct {
+	path  []string
+	query url.Values
+	post  any
+	// scope the call needs, for the words of a refusal.
+	scope string
+}
+
+// get reads a path of one segment.
 func (c *client) get(ctx context.Context, path string, query url.Values) ([]byte, http.Header, error) {
-	body, header, err := c.try(ctx, path, query)
+	return c.do(ctx, call{path: []string{path}, query: query, scope: "read:" + path})
+}
+
+// do makes the call and returns the answer, its body whole and in memory. A
+// token Auth0 does not take any more is renewed once.
+func (c *client) do(ctx context.Context, in call) ([]byte, http.Header, error) {
+	body, header, err := c.try(ctx, in)
 	var status *StatusError
 	if errors.As(err, &status) && status.Status == http.StatusUnauthorized && !errors.Is(err, ErrCredentials) {
 		c.forget()
-		body, header, err = c.try(ctx, path, query)
+		body, header, err = c.try(ctx, in)
 	}
-	return body, header, explain(err)
+	return body, header, explain(err, in.scope)
 }
 
-func (c *client) try(ctx context.Context, path string, query url.Values) ([]byte, http.Header, error) {
+func (c *client) try(ctx context.Context, in call) ([]byte, http.Header, error) {
 	m, err := c.manager(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	uri := m.URI(path)
-	if len(query) > 0 {
-		uri += "?" + query.Encode()
+	uri, method := m.URI(in.path...), http.MethodGet
+	if len(in.query) > 0 {
+		uri += "?" + in.query.Encode()
 	}
-	req, err := m.NewRequest(ctx, http.MethodGet, uri, nil)
+	if in.post != nil {
+		method = http.MethodPost
+	}
+	req, err := m.NewRequest(ctx, method, uri, in.post)
 	if err != nil {
 		return nil, nil, fmt.Errorf("make request: %w", err)
 	}
@@ -172,7 +193,7 @@ func strip(err error) error {
 }
 
 // explain turns the answers a person has to act on into words.
-func explain(err error) error {
+func explain(err error, scope string) error {
 	var status *StatusError
 	if !errors.As(err, &status) || errors.Is(err, ErrCredentials) {
 		return err
@@ -181,7 +202,7 @@ func explain(err error) error {
 	case http.StatusUnauthorized:
 		return fmt.Errorf("%w: the token is refused; is the domain the tenant's own? (%w)", ErrCredentials, err)
 	case http.StatusForbidden:
-		return fmt.Errorf("%w: grant the application read:logs for the Management API (%w)", ErrScope, err)
+		return fmt.Errorf("%w: grant the application %s for the Management API (%w)", ErrScope, scope, err)
 	default:
 		return err
 	}

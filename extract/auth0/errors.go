@@ -12,6 +12,8 @@ var (
 	ErrCredentials = errors.New("credentials not accepted")
 	// ErrScope says that the application lacks a permission.
 	ErrScope = errors.New("permission missing")
+	// ErrExport says that Auth0 could not make an export of the users.
+	ErrExport = errors.New("users export failed")
 	// ErrStuck says that paging does not advance: going on would never end.
 	ErrStuck = errors.New("paging does not advance")
 )

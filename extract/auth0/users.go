@@ -1,20 +1,31 @@
 package auth0
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"iter"
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/idtrail/idtrail/extract"
 )
 
 const (
-	// defaultUsersRate is a third of the limit Auth0 documents for most of the
-	// Management API on its smaller plans, 150 calls a minute with a burst of 10
-	// (Essentials, Professional). At 100 memberships a call that is 83 a second;
-	// an Enterprise tenant may set rate: 5. Connections and organizations have
-	// lower limits there (50 a minute): what the answers say is left of them
-	// slows the calls down further.
-	defaultUsersRate = 150.0 / 60 / 3
+	// DefaultUsersRate, in calls a second, is a third of the limit Auth0 documents
+	// for most of the Management API on its smaller plans, 150 calls a minute
+	// with a burst of 10 (Essentials, Professional). At ListPerCall that is 83
+	// memberships a second; an Enterprise tenant may set rate: 5. Connections and
+	// organizations have lower limits there (50 a minute): what the answers say
+	// is left of them slows the calls down further.
+	DefaultUsersRate = 150.0 / 60 / 3
+	// ListPerCall is the most entries of a list (memberships, connections, …)
+	// that are asked for in one call. Auth0 may return fewer.
+	ListPerCall = 100
+)
+
+const (
 	// resumeWithin is how old a snapshot may be to be gone on with: what lies
 	// further apart is no one reading of a tenant.
 	resumeWithin = 6 * time.Hour
@@ -72,7 +83,15 @@ type UsersOptions struct {
 type Users struct {
 	opts   UsersOptions
 	client *client
+	// download fetches exports: no API, no token.
+	download *http.Client
 }
+
+var (
+	_ extract.Source     = (*Users)(nil)
+	_ extract.Identified = (*Users)(nil)
+	_ extract.Checker    = (*Users)(nil)
+)
 
 // NewUsers makes the source. It calls nothing yet.
 func NewUsers(opts UsersOptions) (*Users, error) {
@@ -82,7 +101,7 @@ func NewUsers(opts UsersOptions) (*Users, error) {
 	if opts.Now == nil {
 		return nil, errors.New("configure auth0: no clock")
 	}
-	opts.Rate = orElse(opts.Rate, defaultUsersRate)
+	opts.Rate = orElse(opts.Rate, DefaultUsersRate)
 	opts.Burst = orElse(opts.Burst, max(defaultBurst, int(opts.Rate)))
 	opts.Timeout = orElse(opts.Timeout, defaultTimeout)
 	opts.Logger = orElse(opts.Logger, slog.New(slog.DiscardHandler))
@@ -96,7 +115,9 @@ func NewUsers(opts UsersOptions) (*Users, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Users{opts: opts, client: c}, nil
+	u := &Users{opts: opts, client: c}
+	u.download = &http.Client{Transport: opts.Transport, CheckRedirect: u.follow}
+	return u, nil
 }
 
 // Name is the source's name in the config.
@@ -104,3 +125,32 @@ func (u *Users) Name() string { return u.opts.Name }
 
 // Identity names the tenant's users by its host.
 func (u *Users) Identity() string { return "auth0:" + u.client.base.Host + "/users" }
+
+// Start returns the cursor of a first run: users have no time to begin at.
+func (u *Users) Start(time.Time) extract.Cursor { return "" }
+
+// Pages reads one snapshot, or goes on with the one the cursor names: settings
+// first, then users. A snapshot whose export is gone is given up, and another
+// one begun in its place; the pages tell which one they belong to.
+func (u *Users) Pages(ctx context.Context, from extract.Cursor) iter.Seq2[extract.Page, error] {
+	return func(yield func(extract.Page, error) bool) {
+		p := &pass{users: u}
+		defer p.closeFile()
+		err := p.begin(ctx, from)
+		for err == nil && p.cur.Phase != phaseDone {
+			var page extract.Page
+			page, err = p.next(ctx)
+			if errors.Is(err, errStale) && !p.fresh {
+				u.opts.Logger.WarnContext(ctx, "the snapshot cannot be gone on with, another one begins", "snapshot", p.cur.Snapshot, "reason", err)
+				err = p.anew(ctx)
+				continue
+			}
+			if err == nil && !yield(page, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(extract.Page{}, fmt.Errorf("read users of %s: %w", u.client.base.Host, err))
+		}
+	}
+}
