@@ -40,13 +40,18 @@ func (k Kind) InSnapshot() bool { return k.IsUser() || k == KindSetting }
 // Record returns the vendor's record inside line: line itself, or what stands
 // in the envelope an Auth0 log stream ({"log_id":…,"data":{…}}), EventBridge
 // ({"detail-type":…,"detail":{…}}), LookupEvents ({"CloudTrailEvent":"{…}"}) or
-// CloudWatch Logs ({"message":"{…}"}) puts around it. The result may share
+// CloudWatch Logs ({"message":"{…}"}) puts around it, or what a source put a
+// user's memberships beside ({"user":{…},"roles":[…]}). The result may share
 // memory with line.
 func (k Kind) Record(line []byte) []byte {
 	if d := member(line, "detail"); d.IsObject() && member(line, "detail-type").Exists() {
 		line = []byte(d.Raw)
 	}
 	switch k { //nolint:exhaustive // the others come in no envelope
+	case KindAuth0User:
+		if u := member(line, "user"); u.IsObject() && !gjson.GetBytes(line, "user_id").Exists() {
+			return []byte(u.Raw)
+		}
 	case KindCognitoUser:
 		if u := member(line, "user"); u.IsObject() && member(line, "groups").Exists() {
 			return []byte(u.Raw)

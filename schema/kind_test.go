@@ -54,3 +54,21 @@ func TestIDOfCognitoAuthEvent(t *testing.T) {
 		}
 	}
 }
+
+func TestAuth0UserBesideMemberships(t *testing.T) {
+	tests := map[string]struct{ line, id, record string }{
+		"line of an export":   {`{"user_id":"auth0|1"}`, "auth0|1", `{"user_id":"auth0|1"}`},
+		"beside its roles":    {`{"user":{"user_id":"auth0|1","a":[1]},"roles":[]}`, "auth0|1", `{"user_id":"auth0|1","a":[1]}`},
+		"nothing known":       {`{"user":{"user_id":90071992547409931}}`, "90071992547409931", `{"user_id":90071992547409931}`},
+		"an attribute":        {`{"user":{"user_id":"b"},"user_id":"a"}`, "a", `{"user":{"user_id":"b"},"user_id":"a"}`},
+		"an attribute behind": {`{"user_id":"a","user":{"user_id":"b"}}`, "a", `{"user_id":"a","user":{"user_id":"b"}}`},
+		"no object":           {`{"user":"auth0|1"}`, "", `{"user":"auth0|1"}`},
+		"no id":               {`{"user":{"email":"a"},"roles":[]}`, "", `{"email":"a"}`},
+	}
+	for name, tt := range tests {
+		k := schema.KindAuth0User
+		if id, record := k.ID([]byte(tt.line)), string(k.Record([]byte(tt.line))); id != tt.id || record != tt.record {
+			t.Errorf("%s: got %q of %s, want %q of %s", name, id, record, tt.id, tt.record)
+		}
+	}
+}

@@ -11,8 +11,9 @@ import (
 	"github.com/idtrail/idtrail/schema"
 )
 
-// auth0User maps a line of a users export or a user as the Management API has
-// it. Only what names no user cannot be mapped.
+// auth0User maps a line of a users export, a user as the Management API has it,
+// or {"user":…,"roles":[…],"organizations":[…]}: the line of an export beside
+// what is known of its memberships. Only what names no user cannot be mapped.
 func (m *Mapper) auth0User(line []byte) (Result, error) {
 	valid, _ := validText(line)
 	if !validJSON(valid) {
@@ -32,6 +33,7 @@ func (m *Mapper) auth0User(line []byte) (Result, error) {
 	}
 	auth0Person(&u, r, m.PhoneRegion)
 	auth0Account(&u, r)
+	auth0Memberships(&u, readObject(gjson.ParseBytes(valid)), r)
 	auth0Identities(&u, r.get("identities"))
 	auth0Chosen(&u, r, m)
 	return Result{Users: []schema.User{u}}, nil
@@ -69,8 +71,16 @@ func auth0Account(u *schema.User, r *object) {
 	if u.MFAFactors = auth0Names(r.get("multifactor")); u.MFAFactors != nil {
 		u.MFAEnabled = new(len(u.MFAFactors) > 0)
 	}
-	u.Roles = auth0Names(r.get("roles"))
-	u.Organizations = auth0Names(r.get("organizations"))
+}
+
+// auth0Memberships sets roles and organizations: as they stand beside the user,
+// if it stands within a line, else as they stand in it. An attribute of the user
+// may bear these names by chance.
+func auth0Memberships(u *schema.User, line, r *object) {
+	if line.get("user").IsObject() && !line.get("user_id").Exists() {
+		r = line
+	}
+	u.Roles, u.Organizations = auth0Names(r.get("roles")), auth0Names(r.get("organizations"))
 }
 
 // auth0Time reads a date, nil where it is none.

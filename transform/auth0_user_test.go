@@ -54,6 +54,34 @@ func TestAuth0UserKnowsWhatItWasNotTold(t *testing.T) {
 	}
 }
 
+// The same holds for what stands beside a user, whatever the user itself holds.
+func TestAuth0UserBesideMemberships(t *testing.T) {
+	tests := []struct {
+		more                 string
+		roles, organizations []string
+	}{
+		{``, nil, nil},
+		{`,"roles":[]`, []string{}, nil},
+		{`,"organizations":[]`, nil, []string{}},
+		{`,"roles":null,"organizations":null`, nil, nil},
+		{`,"roles":[{"id":"rol_1","name":"b"},{"id":"rol_0"}],"organizations":[{"id":"org_1","name":"o","roles":[{"id":"rol_1","name":"c"}]}]`, []string{"b", "rol_0"}, []string{"o"}},
+	}
+	for _, tt := range tests {
+		line := `{"user":{"user_id":"auth0|1","roles":["attribute"],"organizations":["attribute"]}` + tt.more + `}`
+		result, err := (&transform.Mapper{}).Map(schema.KindAuth0User, []byte(line), landed)
+		if err != nil || len(result.Users) != 1 {
+			t.Fatalf("%s: %d users, error %v", line, len(result.Users), err)
+		}
+		u := result.Users[0]
+		if !slices.Equal(u.Roles, tt.roles) || (u.Roles == nil) != (tt.roles == nil) {
+			t.Errorf("%s: roles %#v, want %#v", tt.more, u.Roles, tt.roles)
+		}
+		if !slices.Equal(u.Organizations, tt.organizations) || (u.Organizations == nil) != (tt.organizations == nil) {
+			t.Errorf("%s: organizations %#v, want %#v", tt.more, u.Organizations, tt.organizations)
+		}
+	}
+}
+
 func TestAuth0UserNames(t *testing.T) {
 	tests := []struct{ more, userName, formatted string }{
 		{``, "auth0|1", ""},

@@ -196,7 +196,7 @@ func classWithin(parent, plain []byte) secretClass {
 // keepsString says whether a string under a name of that class is no secret
 // after all.
 func keepsString(class secretClass, value []byte) bool {
-	if len(bytes.Trim(value, "*")) == 0 || slices.Contains(plainValues, string(value)) {
+	if len(bytes.Trim(value, "*")) == 0 || slices.Contains(plainValues, string(value)) || isFingerprint(value) {
 		return true
 	}
 	switch class {
@@ -207,6 +207,13 @@ func keepsString(class secretClass, value []byte) bool {
 	default:
 		return slices.Contains([]string{"true", "false", "null"}, string(value))
 	}
+}
+
+// isFingerprint says whether value is what a source put in the place of a secret:
+// "fingerprint:" and 16 hex digits, which show a change and nothing else.
+func isFingerprint(value []byte) bool {
+	digits, ok := bytes.CutPrefix(value, []byte("fingerprint:"))
+	return ok && len(digits) == 16 && len(bytes.Trim(digits, "0123456789abcdef")) == 0
 }
 
 // keepsNumber is keepsString for a number.

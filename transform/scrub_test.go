@@ -165,6 +165,32 @@ func TestScrubKeeps(t *testing.T) {
 	}
 }
 
+// A source puts fingerprints where secrets stood: they stay, and nothing that
+// only looks like one.
+func TestScrubKeepsFingerprints(t *testing.T) {
+	const mark = "fingerprint:0123456789abcdef"
+	tests := map[string]bool{
+		mark: true, "": true,
+		mark + "0": false, mark[:len(mark)-1]: false, "x" + mark: false, "fingerprint:0123456789ABCDEF": false,
+		"fingerprint:s3cr3ts3cr3ts3c": false, "fingerprint:": false, "Fingerprint:0123456789abcdef": false,
+	}
+	for value, kept := range tests {
+		for _, line := range []string{
+			`{"client_secret":"` + value + `"}`,
+			`{"section":"client","id":"c","data":"{\"client_secret\":\"` + value + `\",\"signing_keys\":[{\"cert\":\"` + value + `\"}]}"}`,
+			`{"options":{"configuration":{"A":"` + value + `"}},"twilio_token":"` + value + `"}`,
+		} {
+			got := transform.Scrub(schema.KindSetting, []byte(line))
+			if (string(got) == line) != kept {
+				t.Errorf("%s became %s", line, got)
+			}
+			if !kept && len(value) > 15 && bytes.Contains(got, []byte(value)) {
+				t.Errorf("%s is still in %s", value, got)
+			}
+		}
+	}
+}
+
 func TestScrubLandedBytes(t *testing.T) {
 	body := []byte("\xff\xfe{\"password\":\"hunter2\",\"x\":1")
 	line, err := json.Marshal(schema.Unparsed{Unparsed: schema.UnparsedBody{Reason: "cut", Base64: body}})

@@ -147,7 +147,7 @@ func settingRecord(s schema.Setting) schema.Raw {
 // seal writes an answer with fingerprints in the place of secrets: a change
 // still shows.
 func (u *Users) seal(item gjson.Result) string {
-	mac := hmac.New(sha256.New, []byte("idtrail setting fingerprint 1"))
+	mac := hmac.New(sha256.New, []byte("idtrail fingerprint of a secret"))
 	mac.Write([]byte(u.Identity()))
 	s := sealer{key: mac.Sum(nil)}
 	s.value(item, "", false)
