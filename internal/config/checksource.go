@@ -18,27 +18,30 @@ func (d *decoder) checkSources(c *Config) {
 		switch {
 		case s.Auth0Logs != nil:
 			d.checkAuth0Logs(c, at, s.Auth0Logs)
+		case s.Auth0Users != nil:
+			d.checkAuth0Users(c, at, s.Auth0Users)
+		case s.CognitoUsers != nil:
+			d.checkCognitoUsers(c, at, s.CognitoUsers)
+		case s.CloudTrailLookup != nil:
+			d.checkLookup(c, at, s.CloudTrailLookup)
+		case s.CloudTrailTrail != nil:
+			d.checkTrail(c, at, s.CloudTrailTrail)
 		case s.Archive != nil:
 			d.checkArchive(c, at, s.Archive)
 		default:
-			d.fail(at+".kind", "is missing; known: %s, %s", KindArchive, KindAuth0Logs)
+			d.fail(at+".kind", "is missing; known: %s", strings.Join(sourceKinds(), ", "))
 		}
+		d.checkEventSources(at, s)
+		d.checkUserOptions(at, s)
 	}
 	d.checkSameInput(c)
+	d.checkSameUsers(c)
+	d.checkSameEvents(c)
 }
 
 func (d *decoder) checkAuth0Logs(c *Config, at string, a *Auth0Logs) {
-	switch conn, ok := c.Connections[a.Connection]; {
-	case a.Connection == "":
-		d.fail(at+".connection", "is missing; name one of connections")
-	case !ok:
-		d.noConnection(c, at, a.Connection)
-	case conn.Auth0 == nil:
-		d.fail(at+".connection", "%s is not an auth0 connection", a.Connection)
-	}
-	if a.Rate < 0 || a.Rate > 1000 {
-		d.fail(at+".rate", "must be above 0 and at most 1000 requests a second")
-	}
+	d.checkAuth0Connection(c, at, a.Connection)
+	d.checkRate(at, a.Rate, 1000)
 	switch {
 	case a.Overlap == 0:
 		d.fail(at+".overlap", "must be longer than nothing; records come late")
@@ -57,20 +60,11 @@ func (d *decoder) noConnection(c *Config, at, name string) {
 
 func (d *decoder) checkArchive(c *Config, at string, a *Archive) {
 	if a.Format == "" {
-		d.fail(at+".format", "is missing; known: %s, %s, %s, %s",
-			FormatAuth0Logs, FormatAuth0Users, FormatCloudTrail, FormatCognitoUsers)
+		d.fail(at+".format", "is missing; known: %s, %s, %s, %s, %s",
+			FormatAuth0Logs, FormatAuth0Users, FormatCloudTrail, FormatCognitoAuth, FormatCognitoUsers)
 	}
 	d.checkArchivePath(c, at, a)
 	d.checkFormatKeys(at, a)
-	if a.PhoneRegion != "" && !regexp.MustCompile(`^[A-Z]{2}$`).MatchString(a.PhoneRegion) {
-		d.fail(at+".phone_region", "is no country; write two letters like DE")
-	}
-	if slices.Contains(a.EventSources, AllEventSources) && len(a.EventSources) > 1 {
-		d.fail(at+".event_sources", "[%s] stands alone; it keeps every event", AllEventSources)
-	}
-	for i, name := range a.EventSources {
-		a.EventSources[i] = strings.TrimSuffix(name, ".amazonaws.com")
-	}
 }
 
 func (d *decoder) checkArchivePath(c *Config, at string, a *Archive) {
@@ -81,7 +75,7 @@ func (d *decoder) checkArchivePath(c *Config, at string, a *Archive) {
 	if isS3(a.Path) {
 		base, _ := globBase(a.Path)
 		d.checkS3(at+".path", strings.TrimRight(base, "/"))
-		d.checkArchiveConnection(c, at, a)
+		d.checkAWSConnection(c, at, a.Connection)
 	} else if a.Connection != "" {
 		d.fail(at+".connection", "is for s3:// only, and path is a directory or file; leave it out")
 	}
@@ -91,17 +85,6 @@ func (d *decoder) checkArchivePath(c *Config, at string, a *Archive) {
 			d.fail(at+".path", "would read what idtrail writes to %s; keep archives in a place of their own", own.key)
 			return
 		}
-	}
-}
-
-func (d *decoder) checkArchiveConnection(c *Config, at string, a *Archive) {
-	conn, ok := c.Connections[a.Connection]
-	switch {
-	case a.Connection == "":
-	case !ok:
-		d.noConnection(c, at, a.Connection)
-	case conn.AWS == nil:
-		d.fail(at+".connection", "%s is not an aws connection", a.Connection)
 	}
 }
 

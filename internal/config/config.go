@@ -17,8 +17,12 @@ import (
 
 // The kinds of sources and sinks this version has.
 const (
-	KindAuth0Logs = "auth0_logs"
-	KindArchive   = "archive"
+	KindAuth0Logs        = "auth0_logs"
+	KindAuth0Users       = "auth0_users"
+	KindCognitoUsers     = "cognito_users"
+	KindCloudTrailLookup = "cloudtrail_lookup"
+	KindCloudTrailTrail  = "cloudtrail_trail"
+	KindArchive          = "archive"
 
 	KindParquet = "parquet"
 	KindJSON    = "json"
@@ -29,6 +33,7 @@ const (
 	FormatAuth0Logs    = "auth0_logs"
 	FormatAuth0Users   = "auth0_users"
 	FormatCognitoUsers = "cognito_users"
+	FormatCognitoAuth  = "cognito_auth_events"
 	FormatCloudTrail   = "cloudtrail"
 )
 
@@ -40,8 +45,8 @@ const (
 	SnapshotAll = "all"
 )
 
-// AllEventSources keeps every event of CloudTrail: the only element of
-// [Archive.EventSources].
+// AllEventSources keeps every event of CloudTrail: the only element of a list
+// of event sources.
 const AllEventSources = "all"
 
 // DefaultJob is the name of the job there is when the file names none.
@@ -146,14 +151,19 @@ type Source struct {
 	// Name matches ^[a-z][a-z0-9_]{0,31}$ and is unique.
 	Name string `yaml:"name"`
 	// Kind is one of the Kind constants.
-	Kind      string     `yaml:"kind"`
-	Auth0Logs *Auth0Logs `yaml:",inline"`
-	Archive   *Archive   `yaml:",inline"`
+	Kind             string            `yaml:"kind"`
+	Auth0Logs        *Auth0Logs        `yaml:",inline"`
+	Auth0Users       *Auth0Users       `yaml:",inline"`
+	CognitoUsers     *CognitoUsers     `yaml:",inline"`
+	CloudTrailLookup *CloudTrailLookup `yaml:",inline"`
+	CloudTrailTrail  *CloudTrailTrail  `yaml:",inline"`
+	Archive          *Archive          `yaml:",inline"`
 }
 
 // Users says whether the source gives users, in snapshots, and not events.
 func (s Source) Users() bool {
-	return s.Archive != nil && (s.Archive.Format == FormatAuth0Users || s.Archive.Format == FormatCognitoUsers)
+	return s.Auth0Users != nil || s.CognitoUsers != nil ||
+		s.Archive != nil && (s.Archive.Format == FormatAuth0Users || s.Archive.Format == FormatCognitoUsers)
 }
 
 // Auth0Logs reads a tenant's log.

@@ -217,7 +217,6 @@ func TestProblems(t *testing.T) {
 		{"name twice", "name: right", "name: left", `9:12: sources[2].name: there is another "left" before it`},
 		{"kind missing", "kind: auth0_logs, ", "", "sources[0].kind: is missing"},
 		{"kind unknown", "kind: auth0_logs", "kind: auth0_log", `kind "auth0_log" is unknown; did you mean auth0_logs?`},
-		{"later kind", "kind: auth0_logs", "kind: cognito_users", "kind cognito_users is not in this version; known: auth0_logs, archive"},
 		{"later sink", "", "sinks: [{name: dd, kind: datadog, site: x}]\n", "kind datadog is not in this version; known: parquet, json"},
 		{"format missing", "format: auth0_users, ", "", "sources[1].format: is missing"},
 		{"format unknown", "format: auth0_users", "format: auth0_user", `did you mean auth0_users?`},

@@ -31,9 +31,7 @@ const (
 
 // The kinds of sources and sinks that later versions have: naming one is not a
 // slip of the pen.
-var laterKinds = []string{
-	"auth0_users", "cognito_users", "cloudtrail_lookup", "cloudtrail_trail", "datadog", "splunk_hec", "otlp",
-}
+var laterKinds = []string{"datadog", "splunk_hec", "otlp"}
 
 func defaultEventSources() []string {
 	return []string{"cognito-idp", "cognito-identity", "signin", "sts", "iam"}
@@ -192,21 +190,51 @@ func (d *decoder) member(v value, key string) ast.Node {
 
 // source takes the keys of its kind; those of an unknown kind cannot be told.
 func (d *decoder) source(to *Source, v value) {
-	t := table{"name": d.text(&to.Name), "kind": d.kind(&to.Kind, KindAuth0Logs, KindArchive)}
+	keys := d.sourceKeys(to)
+	t := table{"name": d.text(&to.Name), "kind": d.kind(&to.Kind, sourceKinds()...)}
 	kind, _ := d.member(v, "kind").(*ast.StringNode)
-	switch {
-	case kind != nil && kind.Value == KindAuth0Logs:
-		to.Auth0Logs = &Auth0Logs{Overlap: defaultOverlap}
-		maps.Copy(t, d.auth0Logs(to.Auth0Logs))
-	case kind != nil && kind.Value == KindArchive:
-		to.Archive = &Archive{}
-		maps.Copy(t, d.archive(to.Archive))
-	default:
+	if kind != nil && keys[kind.Value] != nil {
+		maps.Copy(t, keys[kind.Value]())
+	} else {
 		d.anyKeys(v, t)
 	}
 	d.mapping(v, t)
 	d.name(v.path+".name", to.Name)
 	d.sourceDefaults(to, v.path)
+}
+
+func sourceKinds() []string {
+	return []string{KindArchive, KindAuth0Logs, KindAuth0Users, KindCloudTrailLookup, KindCloudTrailTrail, KindCognitoUsers}
+}
+
+// sourceKeys are the keys of each kind.
+func (d *decoder) sourceKeys(to *Source) map[string]func() table {
+	return map[string]func() table{
+		KindAuth0Logs: func() table {
+			to.Auth0Logs = &Auth0Logs{Overlap: defaultOverlap}
+			return d.auth0Logs(to.Auth0Logs)
+		},
+		KindAuth0Users: func() table {
+			to.Auth0Users = &Auth0Users{}
+			return d.auth0Users(to.Auth0Users)
+		},
+		KindCognitoUsers: func() table {
+			to.CognitoUsers = &CognitoUsers{}
+			return d.cognitoUsers(to.CognitoUsers)
+		},
+		KindCloudTrailLookup: func() table {
+			to.CloudTrailLookup = &CloudTrailLookup{}
+			return d.cloudTrailLookup(to.CloudTrailLookup)
+		},
+		KindCloudTrailTrail: func() table {
+			to.CloudTrailTrail = &CloudTrailTrail{}
+			return d.cloudTrailTrail(to.CloudTrailTrail)
+		},
+		KindArchive: func() table {
+			to.Archive = &Archive{}
+			return d.archive(to.Archive)
+		},
+	}
 }
 
 func (d *decoder) sourceDefaults(s *Source, path string) {
@@ -240,7 +268,7 @@ func (d *decoder) auth0Logs(to *Auth0Logs) table {
 
 func (d *decoder) archive(to *Archive) table {
 	return table{
-		"format":         d.choice(&to.Format, FormatAuth0Logs, FormatAuth0Users, FormatCognitoUsers, FormatCloudTrail),
+		"format":         d.choice(&to.Format, FormatAuth0Logs, FormatAuth0Users, FormatCognitoUsers, FormatCognitoAuth, FormatCloudTrail),
 		"path":           d.path(&to.Path),
 		"connection":     d.text(&to.Connection),
 		"poll":           d.flag(&to.Poll),

@@ -148,7 +148,7 @@ func (d *decoder) checkSide(c *Config, path, name string) {
 	case !ok:
 		d.fail(path, "there is no source %q; %s", clip(name), suggest(name, sourceNames(c)))
 	case !s.Users():
-		d.fail(path, "%s gives events; name a source of users (format: %s or %s)", name, FormatAuth0Users, FormatCognitoUsers)
+		d.fail(path, "%s gives events; name a source of users (kind or format: %s or %s)", name, KindAuth0Users, KindCognitoUsers)
 	}
 }
 
@@ -173,7 +173,7 @@ func (d *decoder) checkPairs(c *Config, path string, r Reconcile) {
 // differ.
 func (d *decoder) checkKept(c *Config, path, source, attribute string) {
 	s, ok := c.Source(source)
-	if ok && s.Users() && !slices.Contains(s.Archive.Attributes, attribute) {
+	if ok && s.Users() && !slices.Contains(s.UserOptions().Attributes, attribute) {
 		d.fail(path, "%s does not keep %q; add it to that source's attributes", source, clip(attribute))
 	}
 }
