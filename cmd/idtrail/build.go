@@ -41,8 +41,10 @@ type makeSink func(o lake.Options) load.Sink
 // and writes to.
 func sourceKinds() map[string]makeSource {
 	return map[string]makeSource{
-		config.KindAuth0Logs: newAuth0Logs,
-		config.KindArchive:   newArchive,
+		config.KindAuth0Logs:    newAuth0Logs,
+		config.KindAuth0Users:   newAuth0Users,
+		config.KindCognitoUsers: newCognitoUsers,
+		config.KindArchive:      newArchive,
 	}
 }
 
@@ -117,11 +119,7 @@ func (b *builder) archiveInS3(ctx context.Context, s *config.Archive, o *archive
 		i = strings.LastIndexByte(key[:i], '/') + 1
 		key, o.Glob = key[:i], key[i:]
 	}
-	var conn blob.AWSOptions
-	if c := b.config.Connections[s.Connection].AWS; c != nil {
-		conn = blob.AWSOptions{Region: c.Region, RoleARN: c.RoleARN, ExternalID: c.ExternalID}
-	}
-	store, err := blob.OpenS3(ctx, conn, blob.S3Options{Bucket: bucket})
+	store, err := blob.OpenS3(ctx, b.awsOptions(s.Connection), blob.S3Options{Bucket: bucket})
 	if err != nil {
 		return err
 	}
@@ -186,9 +184,8 @@ func (b *builder) mapper(s config.Source) *transform.Mapper {
 			m.SelfClients = append(m.SelfClients, c.Auth0.ClientID)
 		}
 	}
-	if a := s.Archive; a != nil {
-		m.PhoneRegion, m.Attributes, m.LinkAttribute = a.PhoneRegion, a.Attributes, a.LinkAttribute
-	}
+	o := s.UserOptions()
+	m.PhoneRegion, m.Attributes, m.LinkAttribute = o.PhoneRegion, o.Attributes, o.LinkAttribute
 	return m
 }
 
@@ -202,8 +199,8 @@ func (b *builder) pipelineSource(ctx context.Context, s config.Source) pipeline.
 		},
 		Mapper: b.mapper(s),
 	}
-	if s.Auth0Logs != nil {
-		p.Since = s.Auth0Logs.Since.At(b.now())
+	if since := s.Since(); !since.IsZero() {
+		p.Since = since.At(b.now())
 	}
 	return p
 }

@@ -128,6 +128,20 @@ func (s Source) UserOptions() UserOptions {
 	}
 }
 
+// Since is where a first run begins; zero for a source that has no such place.
+func (s Source) Since() Since {
+	switch {
+	case s.Auth0Logs != nil:
+		return s.Auth0Logs.Since
+	case s.CloudTrailLookup != nil:
+		return s.CloudTrailLookup.Since
+	case s.CloudTrailTrail != nil:
+		return s.CloudTrailTrail.Since
+	default:
+		return Since{}
+	}
+}
+
 // EventSources are the services a source of CloudTrail events keeps; ok is
 // false for any other source.
 func (s Source) EventSources() (names []string, ok bool) {
