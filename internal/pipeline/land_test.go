@@ -379,3 +379,33 @@ func TestStateFileIsPrivate(t *testing.T) {
 		}
 	}
 }
+
+// An input that held nothing new is landed too: what was read, and its hash, is
+// evidence, and a lost state must not read it again.
+func TestAFinishedInputIsLandedThoughItHeldNothing(t *testing.T) {
+	r := newRig(t)
+	src := &script{name: "acme", pages: []extract.Page{{Filtered: 3, Done: []schema.Input{{Key: "noise", SHA256: "ab", Version: "1"}}}}}
+	r.mustRun(src)
+	if err := os.RemoveAll(r.dir); err != nil {
+		t.Fatal(err)
+	}
+	r.mustRun(src)
+	if _, ok, err := r.state("acme").Finished(t.Context(), "noise"); !ok || err != nil {
+		t.Errorf("the input is forgotten: %v", err)
+	}
+}
+
+// A record that stands twice in a page so large that a segment is written
+// between the two.
+func TestRepeatsAcrossAWriteWithinAPage(t *testing.T) {
+	r := newRig(t)
+	pages := logPages(1, 400)
+	pages[0].Records = append(pages[0].Records, pages[0].Records[0])
+	p := r.pipeline()
+	p.Limits.SegmentBytes = 10 << 10
+	rep := p.Run(t.Context(), []pipeline.Source{r.source(&script{name: "acme", pages: pages})}).Sources[0]
+	if rep.Err != nil || rep.Repeated != 1 {
+		t.Errorf("repeated %d, %v; want 1", rep.Repeated, rep.Err)
+	}
+	r.wantIDs(400)
+}
