@@ -42,6 +42,12 @@ type Auth0Options struct {
 	// no limit.
 	Burst     int
 	PerSecond float64
+	// Directory is who and what there is beside logs; nil for nothing.
+	Directory *Directory
+	// Export says how exports of users go.
+	Export ExportOptions
+	// ByPage answers lists by page and per_page only, as if take were not known.
+	ByPage bool
 	// Now is the server's clock, time.Now by default. A record whose id is
 	// later than it does not exist yet.
 	Now func() time.Time
@@ -62,6 +68,7 @@ type Auth0 struct {
 	filled time.Time
 	calls  []Call
 	paths  map[string]int
+	jobs   map[string]exportJob
 }
 
 var _ http.Handler = (*Auth0)(nil)
@@ -88,7 +95,10 @@ func NewAuth0(opts Auth0Options, logs Logs) *Auth0 {
 	if opts.Now == nil {
 		opts.Now = time.Now //nolint:forbidigo // the default of a server's own clock
 	}
-	a := &Auth0{opts: opts, tokens: map[string]token{}, paths: map[string]int{}}
+	if opts.Directory == nil {
+		opts.Directory = &Directory{}
+	}
+	a := &Auth0{opts: opts, tokens: map[string]token{}, paths: map[string]int{}, jobs: map[string]exportJob{}}
 	a.logs.base = logs
 	a.bucket, a.filled = float64(opts.Burst), opts.Now()
 	return a
@@ -136,9 +146,12 @@ func (a *Auth0) Count(path string) int {
 func (a *Auth0) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	call, fault := a.note(r)
 	var ans answer
-	if r.URL.Path == TokenPath {
+	switch r.URL.Path {
+	case TokenPath:
 		ans = a.token(r)
-	} else {
+	case ExportFilePath:
+		ans = a.exportFile(r)
+	default:
 		ans = a.management(r)
 	}
 	// The dates of net/http are the machine's; a client may measure by them.
@@ -183,7 +196,7 @@ func (a *Auth0) authorised(r *http.Request) answer {
 	case !ok:
 		return apiError(http.StatusUnauthorized, "Invalid token", "")
 	case r.URL.Path != LogsPath && !strings.HasPrefix(r.URL.Path, LogsPath+"/"):
-		return apiError(http.StatusNotFound, "Not Found", "")
+		return a.directory(r, scopes)
 	case r.Method != http.MethodGet:
 		return apiError(http.StatusMethodNotAllowed, "Method Not Allowed", "")
 	case !slices.Contains(scopes, "read:logs") && !slices.Contains(scopes, "read:logs_users"):

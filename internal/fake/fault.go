@@ -1,6 +1,7 @@
 package fake
 
 import (
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -71,6 +72,8 @@ type answer struct {
 	status int
 	header http.Header
 	body   []byte
+	// stream writes the body instead, without a length said before.
+	stream func(w io.Writer) error
 }
 
 // send writes the answer as the fault has it and returns the status the client
@@ -95,6 +98,7 @@ func (f *Fault) send(w http.ResponseWriter, r *http.Request, a answer, now time.
 func (f *Fault) replace(a answer, now time.Time) answer {
 	b := answer{status: f.Status, header: a.header.Clone(), body: []byte(f.Body)}
 	b.header.Del("Link")
+	b.header.Del("Content-Encoding")
 	maps.Copy(b.header, f.Header)
 	if f.ResetIn != 0 {
 		b.header.Set("X-RateLimit-Limit", "10")
@@ -109,6 +113,13 @@ func (f *Fault) replace(a answer, now time.Time) answer {
 
 func (a answer) write(w http.ResponseWriter) int {
 	maps.Copy(w.Header(), a.header)
+	if a.stream != nil {
+		w.WriteHeader(a.status)
+		if a.stream(w) != nil {
+			panic(http.ErrAbortHandler)
+		}
+		return a.status
+	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
 	w.WriteHeader(a.status)
 	_, _ = w.Write(a.body)
@@ -118,6 +129,9 @@ func (a answer) write(w http.ResponseWriter) int {
 func (a answer) spoil(w http.ResponseWriter, r *http.Request, f *Fault) int {
 	if f.Truncate == 0 && f.Slow == 0 {
 		return a.write(w)
+	}
+	if a.stream != nil {
+		return a.spoilStream(w, r, f)
 	}
 	cut := len(a.body) / 2
 	if f.Truncate > 0 {
@@ -137,6 +151,40 @@ func (a answer) spoil(w http.ResponseWriter, r *http.Request, f *Fault) int {
 	}
 	_, _ = w.Write(rest)
 	return a.status
+}
+
+// spoilStream waits before the body, or cuts it off.
+func (a answer) spoilStream(w http.ResponseWriter, r *http.Request, f *Fault) int {
+	maps.Copy(w.Header(), a.header)
+	w.WriteHeader(a.status)
+	if f.Slow > 0 {
+		_ = http.NewResponseController(w).Flush()
+		wait(r, f.Slow)
+	}
+	out := io.Writer(w)
+	if f.Truncate > 0 {
+		out = &cutter{w: w, left: f.Truncate}
+	}
+	if a.stream(out) != nil {
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	return a.status
+}
+
+// cutter takes so many bytes and fails then.
+type cutter struct {
+	w    io.Writer
+	left int
+}
+
+func (c *cutter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p[:min(len(p), c.left)])
+	c.left -= n
+	if err == nil && n < len(p) {
+		err = io.ErrShortWrite
+	}
+	return n, err
 }
 
 func wait(r *http.Request, d time.Duration) {
