@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rsa"
 	"crypto/x509"
-	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -17,10 +16,10 @@ import (
 
 // PublicKeys give the keys CloudTrail signs its digests with.
 type PublicKeys interface {
-	// PublicKey returns the key of a region by its fingerprint, one that was
-	// valid at the time. ErrUnknownKey if CloudTrail has none such; any other
-	// error means that it could not be asked.
-	PublicKey(ctx context.Context, q KeyQuery) (*rsa.PublicKey, error)
+	// Keys returns the keys that may bear the fingerprint in a region at a time,
+	// none if CloudTrail has no such key. An error means that it could not be
+	// asked.
+	Keys(ctx context.Context, q KeyQuery) ([]*rsa.PublicKey, error)
 }
 
 // KeyQuery names a key.
@@ -29,9 +28,6 @@ type KeyQuery struct {
 	Fingerprint string
 	At          time.Time
 }
-
-// ErrUnknownKey says that there is no such key.
-var ErrUnknownKey = errors.New("no such public key")
 
 // KeyService asks ListPublicKeys, and remembers the answers. It may be used by
 // one goroutine at a time.
@@ -47,91 +43,87 @@ func NewKeyService(cfg aws.Config) *KeyService {
 	return &KeyService{config: cfg, known: map[KeyQuery]*rsa.PublicKey{}}
 }
 
-// PublicKey implements PublicKeys. What it does not know it asks for once, with
-// an hour's play around the time.
-func (s *KeyService) PublicKey(ctx context.Context, q KeyQuery) (*rsa.PublicKey, error) {
+// Keys implements PublicKeys. What it does not know it asks for once, with an
+// hour's play around the time.
+func (s *KeyService) Keys(ctx context.Context, q KeyQuery) ([]*rsa.PublicKey, error) {
 	id := KeyQuery{Region: q.Region, Fingerprint: strings.ToLower(q.Fingerprint)}
 	if key := s.known[id]; key != nil {
-		return key, nil
+		return []*rsa.PublicKey{key}, nil
 	}
-	client, err := newClient(s.config, q.Region, nil)
+	if err := s.ask(ctx, q.Region, q.At); err != nil {
+		return nil, fmt.Errorf("list public keys in %s (%s): %w", q.Region, hint(err, "cloudtrail:ListPublicKeys"), err)
+	}
+	if key := s.known[id]; key != nil {
+		return []*rsa.PublicKey{key}, nil
+	}
+	return nil, nil
+}
+
+// ask learns the keys that were valid around a time.
+func (s *KeyService) ask(ctx context.Context, region string, at time.Time) error {
+	client, err := newClient(s.config, region, nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	in := &cloudtrail.ListPublicKeysInput{
-		StartTime: aws.Time(q.At.Add(-time.Hour)), EndTime: aws.Time(q.At.Add(time.Hour)),
-	}
-	for {
+	in := &cloudtrail.ListPublicKeysInput{StartTime: aws.Time(at.Add(-time.Hour)), EndTime: aws.Time(at.Add(time.Hour))}
+	for range keyPages {
 		out, err := client.ListPublicKeys(ctx, in)
 		if err != nil {
-			return nil, fmt.Errorf("list public keys in %s: %w", q.Region, err)
+			return err
 		}
 		for _, k := range out.PublicKeyList {
-			key, err := x509.ParsePKCS1PublicKey(k.Value)
-			if err != nil {
-				continue // a key of another kind has signed nothing of ours
+			// One of another kind has signed nothing of ours.
+			if key, err := x509.ParsePKCS1PublicKey(k.Value); err == nil {
+				s.known[KeyQuery{Region: region, Fingerprint: strings.ToLower(aws.ToString(k.Fingerprint))}] = key
 			}
-			s.known[KeyQuery{Region: q.Region, Fingerprint: strings.ToLower(aws.ToString(k.Fingerprint))}] = key
 		}
 		if aws.ToString(out.NextToken) == "" {
 			break
 		}
 		in.NextToken = out.NextToken
 	}
-	if key := s.known[id]; key != nil {
-		return key, nil
-	}
-	return nil, fmt.Errorf("%w: %s in %s", ErrUnknownKey, q.Fingerprint, q.Region)
-}
-
-// GivenKeys are keys that were saved, for where CloudTrail cannot be asked. A
-// digest is signed by one of them or by none.
-type GivenKeys struct {
-	keys map[string]*rsa.PublicKey
-}
-
-var _ PublicKeys = (*GivenKeys)(nil)
-
-// ParseKeys reads keys: PEM blocks, one behind the other, or one key as DER; in
-// PKCS#1, as ListPublicKeys has them, or PKIX.
-func ParseKeys(text []byte) (*GivenKeys, error) {
-	g := &GivenKeys{keys: map[string]*rsa.PublicKey{}}
-	block, rest := pem.Decode(text)
-	if block == nil {
-		return g, g.add(text)
-	}
-	for ; block != nil; block, rest = pem.Decode(rest) {
-		if err := g.add(block.Bytes); err != nil {
-			return nil, err
-		}
-	}
-	return g, nil
-}
-
-func (g *GivenKeys) add(der []byte) error {
-	key, err := x509.ParsePKCS1PublicKey(der)
-	if err != nil {
-		other, err := x509.ParsePKIXPublicKey(der)
-		rsaKey, ok := other.(*rsa.PublicKey)
-		if err != nil || !ok {
-			return errors.New("read public key: neither PEM nor DER of an RSA key")
-		}
-		key = rsaKey
-	}
-	g.keys[Fingerprint(key)] = key
 	return nil
 }
 
-// PublicKey implements PublicKeys.
-func (g *GivenKeys) PublicKey(_ context.Context, q KeyQuery) (*rsa.PublicKey, error) {
-	if key := g.keys[strings.ToLower(q.Fingerprint)]; key != nil {
-		return key, nil
+// keyPages bounds the pages of one answer; there is one.
+const keyPages = 100
+
+// GivenKeys are keys that were saved, for where CloudTrail cannot be asked. How
+// CloudTrail makes fingerprints is not documented, so each of them may be the
+// one a digest was signed with.
+type GivenKeys []*rsa.PublicKey
+
+var _ PublicKeys = GivenKeys(nil)
+
+// ParseKeys reads keys: PEM blocks, one behind the other, or one key as DER; in
+// PKCS#1, as ListPublicKeys has them, or PKIX.
+func ParseKeys(text []byte) (GivenKeys, error) {
+	block, rest := pem.Decode(text)
+	if block == nil {
+		key, err := parseKey(text)
+		return GivenKeys{key}, err
 	}
-	return nil, fmt.Errorf("%w: %s is not among those given", ErrUnknownKey, q.Fingerprint)
+	var keys GivenKeys
+	for ; block != nil; block, rest = pem.Decode(rest) {
+		key, err := parseKey(block.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
 }
 
-// Fingerprint is the name CloudTrail gives a key: the MD5 of its PKCS#1 form.
-func Fingerprint(key *rsa.PublicKey) string {
-	sum := fingerprintSum(x509.MarshalPKCS1PublicKey(key))
-	return hex.EncodeToString(sum[:])
+func parseKey(der []byte) (*rsa.PublicKey, error) {
+	if key, err := x509.ParsePKCS1PublicKey(der); err == nil {
+		return key, nil
+	}
+	other, err := x509.ParsePKIXPublicKey(der)
+	if key, ok := other.(*rsa.PublicKey); err == nil && ok {
+		return key, nil
+	}
+	return nil, errors.New("read public key: neither PEM nor DER of an RSA key")
 }
+
+// Keys implements PublicKeys.
+func (g GivenKeys) Keys(context.Context, KeyQuery) ([]*rsa.PublicKey, error) { return g, nil }
