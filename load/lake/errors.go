@@ -9,7 +9,7 @@ import (
 )
 
 // explain wraps an error with the sink and the source, and with what to do
-// where that can be told.
+// where that can be told. A store's own errors say so themselves.
 func (s *Sink) explain(doing, source string, err error) error {
 	if hint := s.hint(err); hint != "" {
 		return fmt.Errorf("%s %s to sink %s in %s: %w (%s)", doing, source, s.o.Name, s.o.Store.URL(), err, hint)
@@ -18,20 +18,11 @@ func (s *Sink) explain(doing, source string, err error) error {
 }
 
 func (s *Sink) hint(err error) string {
-	var coded interface{ ErrorCode() string } // as S3's errors have it
-	code := ""
-	if errors.As(err, &coded) {
-		code = coded.ErrorCode()
-	}
 	switch {
 	case errors.Is(err, context.Canceled):
 		return ""
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return "the disk is full: free some space; nothing is half-written, the next run goes on from here"
-	case code == "NoSuchBucket":
-		return "create the bucket, or correct lake: in the config"
-	case code == "AccessDenied", code == "Forbidden":
-		return "grant reading, writing, listing and deleting below the lake's prefix, and the use of its key"
 	case errors.Is(err, fs.ErrPermission):
 		return "make the directory writable for this user"
 	default:

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -212,21 +213,14 @@ func TestDeliverElsewhereThanPlanned(t *testing.T) {
 	}
 }
 
-// coded is an error as S3's client gives them.
-type coded string
-
-func (c coded) Error() string     { return "api error " + string(c) }
-func (c coded) ErrorCode() string { return string(c) }
-
 func TestErrorsSayWhatToDo(t *testing.T) {
 	for name, test := range map[string]struct {
 		err  error
 		want string
 	}{
-		"bucket":     {coded("NoSuchBucket"), "create the bucket"},
-		"permission": {coded("AccessDenied"), "grant"},
-		"directory":  {os.ErrPermission, "writable"},
-		"other":      {errLost, "connection reset"},
+		"disk":      {syscall.ENOSPC, "free some space"},
+		"directory": {os.ErrPermission, "writable"},
+		"other":     {errLost, "connection reset"},
 	} {
 		faulty := &blobtest.Faulty{Store: blobtest.NewMemory(), Before: func(op, key string) error {
 			if op == blobtest.OpPutNew && strings.HasPrefix(key, "events/") {
