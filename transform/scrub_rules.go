@@ -133,6 +133,10 @@ var errorParents = []string{
 // plainValues are values that show that somebody has cut out the secret before.
 var plainValues = []string{marker, "HIDDEN_DUE_TO_SECURITY_REASONS", "REDACTED", "<redacted>", "[redacted]"}
 
+// spanUnits are what a setting says under a token's name: in what its validity
+// is counted. No token is one of them.
+var spanUnits = []string{"seconds", "minutes", "hours", "days"}
+
 // suffixEnds are the last letters of secretSuffixes: most names need no look at
 // the list.
 var suffixEnds = func() (ends [256]bool) {
@@ -205,7 +209,7 @@ func keepsString(class secretClass, value []byte) bool {
 	case secretCode:
 		return len(value) < 4
 	default:
-		return slices.Contains([]string{"true", "false", "null"}, string(value))
+		return slices.Contains([]string{"true", "false", "null"}, string(value)) || slices.Contains(spanUnits, string(value))
 	}
 }
 
