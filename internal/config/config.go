@@ -191,8 +191,9 @@ type Archive struct {
 	// Connection names a connection with AWS set, for s3; "" is the SDK's own
 	// chain.
 	Connection string `yaml:"connection"`
-	// Poll says that the archive grows: every run lists it for new files. Else
-	// it is read once, and only what was not read to its end is taken up again.
+	// Poll, the default, says that every run lists it for new and changed files.
+	// Else it is read once, and only what was not read to its end is taken up
+	// again.
 	Poll bool `yaml:"poll"`
 	// Snapshot is one of the Snapshot constants; for users only.
 	Snapshot string `yaml:"snapshot"`

@@ -231,7 +231,7 @@ func (d *decoder) sourceKeys(to *Source) map[string]func() table {
 			return d.cloudTrailTrail(to.CloudTrailTrail)
 		},
 		KindArchive: func() table {
-			to.Archive = &Archive{}
+			to.Archive = &Archive{Poll: true}
 			return d.archive(to.Archive)
 		},
 	}
