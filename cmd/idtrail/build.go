@@ -14,6 +14,7 @@ import (
 	"github.com/idtrail/idtrail/extract"
 	"github.com/idtrail/idtrail/extract/archive"
 	"github.com/idtrail/idtrail/extract/auth0"
+	"github.com/idtrail/idtrail/extract/cloudtrail"
 	"github.com/idtrail/idtrail/internal/blob"
 	"github.com/idtrail/idtrail/internal/config"
 	"github.com/idtrail/idtrail/internal/pipeline"
@@ -28,6 +29,9 @@ type builder struct {
 	config *config.Config
 	log    *slog.Logger
 	now    func() time.Time
+	// trailLimits are shared by all sources that ask CloudTrail; nil lets each
+	// have its own.
+	trailLimits *cloudtrail.Limits
 }
 
 // makeSource makes a source of one kind. The ledger is for sources of files;
@@ -41,10 +45,12 @@ type makeSink func(o lake.Options) load.Sink
 // and writes to.
 func sourceKinds() map[string]makeSource {
 	return map[string]makeSource{
-		config.KindAuth0Logs:    newAuth0Logs,
-		config.KindAuth0Users:   newAuth0Users,
-		config.KindCognitoUsers: newCognitoUsers,
-		config.KindArchive:      newArchive,
+		config.KindAuth0Logs:        newAuth0Logs,
+		config.KindAuth0Users:       newAuth0Users,
+		config.KindCognitoUsers:     newCognitoUsers,
+		config.KindCloudTrailLookup: newLookup,
+		config.KindCloudTrailTrail:  newTrail,
+		config.KindArchive:          newArchive,
 	}
 }
 
@@ -56,7 +62,7 @@ func sinkKinds() map[string]makeSink {
 }
 
 func (a *app) builder(c *config.Config) *builder {
-	return &builder{config: c, log: a.log, now: a.Now}
+	return &builder{config: c, log: a.log, now: a.Now, trailLimits: cloudtrail.NewLimits()}
 }
 
 // source makes one source.

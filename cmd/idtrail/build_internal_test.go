@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/idtrail/idtrail/extract"
+	"github.com/idtrail/idtrail/extract/cloudtrail"
 	"github.com/idtrail/idtrail/internal/config"
 	"github.com/idtrail/idtrail/reconcile"
 	"github.com/idtrail/idtrail/schema"
@@ -36,7 +38,11 @@ func TestWordsOfTheConfig(t *testing.T) {
 	check("statuses", config.Statuses(), []string{
 		schema.UserActive, schema.UserPending, schema.UserResetRequired, schema.UserDisabled, schema.UserUnknown,
 	})
-	check("source kinds", slices.Collect(maps.Keys(sourceKinds())), []string{config.KindAuth0Logs, config.KindArchive})
+	check("source kinds", slices.Collect(maps.Keys(sourceKinds())), []string{
+		config.KindAuth0Logs, config.KindAuth0Users, config.KindCognitoUsers,
+		config.KindCloudTrailLookup, config.KindCloudTrailTrail, config.KindArchive,
+	})
+	check("event sources", defaultEventSources(t), cloudtrail.IdentitySources())
 	check("sink kinds", slices.Collect(maps.Keys(sinkKinds())), []string{config.KindParquet, config.KindJSON})
 }
 
@@ -51,7 +57,9 @@ func TestExampleBuilds(t *testing.T) {
 	}
 	// Keys of RSA are long: the connection that has one is not used.
 	env := func(string) (string, bool) { return "value", true }
-	c, err := config.Parse(text, "example", config.Options{Dir: t.TempDir(), Env: env})
+	dir := t.TempDir()
+	writeKeys(t, filepath.Join(dir, "trail-keys.pem"))
+	c, err := config.Parse(text, "example", config.Options{Dir: dir, Env: env})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,9 +98,16 @@ func TestMapperOfASource(t *testing.T) {
 		"a": {Auth0: &config.Auth0{ClientID: "self"}}, "b": {AWS: &config.AWS{}},
 	}}
 	b := &builder{config: c, now: func() time.Time { return time.Unix(1_000_000, 0) }}
-	m := b.mapper(config.Source{Archive: &config.Archive{PhoneRegion: "DE", LinkAttribute: "x"}})
-	if !slices.Equal(m.SelfClients, []string{"self"}) || m.PhoneRegion != "DE" || m.LinkAttribute != "x" {
-		t.Errorf("got %+v", m)
+	kept := config.UserOptions{PhoneRegion: "DE", Attributes: []string{"a"}, LinkAttribute: "x"}
+	for _, source := range []config.Source{
+		{Archive: &config.Archive{PhoneRegion: "DE", Attributes: []string{"a"}, LinkAttribute: "x"}},
+		{Auth0Users: &config.Auth0Users{UserOptions: kept}},
+		{CognitoUsers: &config.CognitoUsers{UserOptions: kept}},
+	} {
+		m := b.mapper(source)
+		if !slices.Equal(m.SelfClients, []string{"self"}) || m.PhoneRegion != "DE" || len(m.Attributes) != 1 || m.LinkAttribute != "x" {
+			t.Errorf("got %+v", m)
+		}
 	}
 	s := b.pipelineSource(t.Context(), config.Source{
 		Name: "n", Kind: config.KindAuth0Logs, Auth0Logs: &config.Auth0Logs{Since: config.Since{Span: time.Hour}},

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -17,7 +16,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/idtrail/idtrail/extract"
-	"github.com/idtrail/idtrail/extract/auth0"
 	"github.com/idtrail/idtrail/internal/blob"
 	"github.com/idtrail/idtrail/internal/config"
 	"github.com/idtrail/idtrail/load"
@@ -319,17 +317,11 @@ func (k *checker) findings(name string, findings []extract.Finding, err error) b
 	return err == nil
 }
 
-// forecast says what a first run would take. Nobody tells how many records a
-// tenant keeps before they are read: what is known is how fast they can come.
+// forecast says what a first run, or a snapshot, would take.
 func (k *checker) forecast(s config.Source) {
-	if s.Auth0Logs == nil {
-		return
+	if what := forecastOf(s, k.a.Now()); what != "" {
+		k.add(checked{Part: "source", Name: s.Name, State: checkOK, What: what})
 	}
-	calls := cmp.Or(s.Auth0Logs.Rate, auth0.DefaultLogsRate)
-	records := calls * auth0.LogsPerCall
-	k.add(checked{Part: "source", Name: s.Name, State: checkOK, What: fmt.Sprintf(
-		"a first run begins at %s; how many records that is shows only when they are read: at most %s an hour in %s calls, so a million takes %s or more",
-		s.Auth0Logs.Since.At(k.a.Now()).UTC().Format(time.RFC3339), count(int64(math.Round(records*3600))), count(int64(math.Round(calls*3600))), minutes(1e6/records))})
 }
 
 // minutes writes seconds as minutes, and from two hours on as hours.

@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"os"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/idtrail/idtrail/extract"
 	"github.com/idtrail/idtrail/extract/auth0"
+	"github.com/idtrail/idtrail/extract/cloudtrail"
 	"github.com/idtrail/idtrail/extract/cognito"
 	"github.com/idtrail/idtrail/internal/blob"
 	"github.com/idtrail/idtrail/internal/config"
@@ -52,6 +55,80 @@ func newCognitoUsers(ctx context.Context, b *builder, s config.Source, _ extract
 		Now:             b.now,
 		Logger:          b.log.With("source", s.Name),
 	})
+}
+
+func newLookup(ctx context.Context, b *builder, s config.Source, _ extract.Ledger) (extract.Source, error) {
+	o := s.CloudTrailLookup
+	cfg, err := b.aws(ctx, o.Connection)
+	if err != nil {
+		return nil, err
+	}
+	return cloudtrail.NewLookup(ctx, cloudtrail.LookupOptions{
+		Name:         s.Name,
+		AWS:          cfg,
+		Regions:      o.Regions,
+		AccountID:    o.Account,
+		EventSources: o.EventSources,
+		Rate:         o.Rate,
+		Limits:       b.trailLimits,
+		Window:       o.Window,
+		Overlap:      o.Overlap,
+		Now:          b.now,
+		Logger:       b.log.With("source", s.Name),
+	})
+}
+
+func newTrail(ctx context.Context, b *builder, s config.Source, ledger extract.Ledger) (extract.Source, error) {
+	o := s.CloudTrailTrail
+	keys, err := b.trailKeys(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	store, err := blob.OpenS3(ctx, b.awsOptions(o.Connection), blob.S3Options{Bucket: o.Bucket})
+	if err != nil {
+		return nil, err
+	}
+	return cloudtrail.NewTrail(cloudtrail.TrailOptions{
+		Name:           s.Name,
+		Store:          store,
+		Bucket:         o.Bucket,
+		Prefix:         o.Prefix,
+		OriginalBucket: o.OriginalBucket,
+		OrganizationID: o.Organization,
+		Accounts:       o.Accounts,
+		Regions:        o.Regions,
+		EventSources:   o.EventSources,
+		Relist:         o.Relist,
+		Ledger:         ledger,
+		SkipDigests:    !o.Digests,
+		PublicKeys:     keys,
+		Now:            b.now,
+		Logger:         b.log.With("source", s.Name),
+	})
+}
+
+// trailKeys are the keys digests are signed with: those of the file, else
+// CloudTrail's answer.
+func (b *builder) trailKeys(ctx context.Context, o *config.CloudTrailTrail) (cloudtrail.PublicKeys, error) {
+	if !o.Digests {
+		return nil, nil
+	}
+	if o.PublicKeys == "" {
+		cfg, err := b.aws(ctx, o.Connection)
+		if err != nil {
+			return nil, err
+		}
+		return cloudtrail.NewKeyService(cfg), nil
+	}
+	text, err := os.ReadFile(o.PublicKeys)
+	if err != nil {
+		return nil, fmt.Errorf("read keys of digests: %w", err)
+	}
+	keys, err := cloudtrail.ParseKeys(text)
+	if err != nil {
+		return nil, fmt.Errorf("read keys of digests in %s: %w", o.PublicKeys, err)
+	}
+	return keys, nil
 }
 
 // awsOptions are those of a connection; "" is the SDK's own chain.
