@@ -29,6 +29,9 @@ const (
 var (
 	// errCut says that a file ended before its end.
 	errCut = errors.New("the file ends too early")
+	// errEnd says that a file was read to its proven end. It is not io.EOF, which
+	// is also what a connection that was closed says.
+	errEnd = errors.New("end of file")
 	// errLong says that a line is no user: the rest of it is skipped.
 	errLong = errors.New("line is longer than 16 MiB")
 )
@@ -186,7 +189,7 @@ func unzip(r *bufio.Reader) (io.Reader, bool, error) {
 	}
 }
 
-// next returns the next line, good until the call after it; io.EOF only at the
+// next returns the next line, good until the call after it; errEnd only at the
 // proven end of a whole file. errLong comes with the beginning of the line.
 func (f *file) next() ([]byte, error) {
 	for {
@@ -228,6 +231,8 @@ func (f *file) readLine() (line []byte, ended bool, err error) {
 				return f.line, true, errLong
 			}
 			return f.line, err == nil, nil
+		case errors.Is(err, io.EOF):
+			return nil, false, errEnd
 		case errors.Is(err, io.ErrUnexpectedEOF):
 			return nil, false, errCut
 		default:

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
 
@@ -157,7 +156,7 @@ func (p *pass) usersPage(ctx context.Context, snapshot *schema.Snapshot) ([]sche
 	size := 0
 	for len(records) < usersPerPage && size < bytesPerPage {
 		line, err := p.line(ctx)
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, errEnd) {
 			return records, p.complete(ctx, snapshot)
 		}
 		if err != nil && !errors.Is(err, errLong) {
@@ -199,7 +198,7 @@ func (p *pass) line(ctx context.Context) ([]byte, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if errors.Is(err, io.EOF) || !isDownload(err) {
+		if !isDownload(err) {
 			return nil, err
 		}
 		if err := p.again(ctx, err); err != nil {
@@ -223,7 +222,7 @@ func (p *pass) tryLine(ctx context.Context) ([]byte, error) {
 		}
 	}
 	line, err := p.file.next()
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, errLong) {
+	if err != nil && !errors.Is(err, errEnd) && !errors.Is(err, errLong) {
 		return nil, downloadError{err}
 	}
 	return line, err
@@ -240,7 +239,7 @@ func (p *pass) openFile(ctx context.Context) error {
 		return downloadError{err}
 	}
 	for p.file.at < p.taken {
-		if _, err := p.file.next(); errors.Is(err, io.EOF) {
+		if _, err := p.file.next(); errors.Is(err, errEnd) {
 			return fmt.Errorf("file is shorter than it was: %w", errStale)
 		} else if err != nil && !errors.Is(err, errLong) {
 			return downloadError{err}
