@@ -134,9 +134,9 @@ func (s *Source) readMembers(ctx context.Context, groups []gjson.Result) (*membe
 	return m, nil
 }
 
-// workers is how many lists are read at a time: enough for answers that take a
-// second, within reason.
-func (s *Source) workers() int { return min(max(int(s.opts.Rate+0.999), 2), 16) }
+// workers is how many lists are read at a time: enough for answers that take
+// two seconds, within reason. The limiter spaces their calls.
+func (s *Source) workers() int { return min(max(int(2*s.opts.Rate), 2), 32) }
 
 // readGroup reads one group. One that is deleted meanwhile has no members.
 func (s *Source) readGroup(ctx context.Context, m *members, group int) error {

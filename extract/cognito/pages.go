@@ -49,8 +49,9 @@ type run struct {
 	members   *members
 	mfa       map[uint32]bool
 	mfaDenied atomic.Bool
-	// groups is how many there are.
-	groups int64
+	// groups is how many there are, settings how many sections were handed on
+	// before all of them were.
+	groups, settings int64
 }
 
 func (r *run) all(ctx context.Context) error {
@@ -66,6 +67,9 @@ func (r *run) all(ctx context.Context) error {
 	}
 	if !r.cur.Settings {
 		r.cur.Settings = true
+		if !r.source.opts.SkipSettings {
+			r.cur.count(map[string]int64{"settings": r.settings})
+		}
 		if err := r.give(ctx, nil); err != nil {
 			return err
 		}
@@ -107,7 +111,7 @@ func (r *run) begin(ctx context.Context) error {
 	if err := x.read(ctx); err != nil {
 		return err
 	}
-	r.cur.count(map[string]int64{"settings": x.count})
+	r.settings += x.count
 	return nil
 }
 
@@ -141,7 +145,8 @@ func (r *run) readGroups(ctx context.Context) error {
 // void the users.
 func (r *run) settle(ctx context.Context, section string, groups []gjson.Result, err error) error {
 	x := &sections{source: r.source, give: func(records []schema.Raw) error { return r.give(ctx, records) }}
-	if r.cur.Settings || r.source.opts.SkipSettings {
+	wanted := !r.cur.Settings && !r.source.opts.SkipSettings
+	if !wanted {
 		x.give = func([]schema.Raw) error { return nil }
 	}
 	switch {
@@ -155,8 +160,8 @@ func (r *run) settle(ctx context.Context, section string, groups []gjson.Result,
 	if err != nil {
 		return err
 	}
-	if !r.cur.Settings && !r.source.opts.SkipSettings {
-		r.cur.count(map[string]int64{"settings": x.count})
+	if wanted {
+		r.settings += x.count
 	}
 	return x.flush()
 }

@@ -35,6 +35,8 @@ type CognitoOptions struct {
 	// answered by an error code, whatever is asked.
 	Denied  []string
 	Lacking map[string]string
+	// NoJournal keeps no calls: for so many that they would take memory.
+	NoJournal bool
 	// Now is the server's clock, time.Now by default.
 	Now func() time.Time
 	// Fault, where set, is asked at every call what is to go wrong with it. The
@@ -52,6 +54,7 @@ type Cognito struct {
 	mu      sync.Mutex
 	buckets map[string]*cognitoBucket
 	calls   []CognitoCall
+	total   int
 	counts  map[string]int
 	tokens  int
 }
@@ -96,7 +99,7 @@ func (c *Cognito) Count(operation string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if operation == "" {
-		return len(c.calls)
+		return c.total
 	}
 	return c.counts[operation]
 }
@@ -130,7 +133,9 @@ func (c *Cognito) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	status := fault.send(w, r, ans, call.At)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.calls[call.N-1].Status, c.calls[call.N-1].Code = status, code
+	if !c.opts.NoJournal {
+		c.calls[call.N-1].Status, c.calls[call.N-1].Code = status, code
+	}
 }
 
 func (c *Cognito) note(r *http.Request, body []byte) (CognitoCall, *Fault) {
@@ -138,10 +143,13 @@ func (c *Cognito) note(r *http.Request, body []byte) (CognitoCall, *Fault) {
 	defer c.mu.Unlock()
 	_, op, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	c.counts[op]++
+	c.total++
 	call := CognitoCall{Input: bytes.Clone(body), Call: Call{
-		N: len(c.calls) + 1, PathN: c.counts[op], Method: r.Method, Path: op, At: c.opts.Now(), Agent: r.UserAgent(),
+		N: c.total, PathN: c.counts[op], Method: r.Method, Path: op, At: c.opts.Now(), Agent: r.UserAgent(),
 	}}
-	c.calls = append(c.calls, call)
+	if !c.opts.NoJournal {
+		c.calls = append(c.calls, call)
+	}
 	if c.opts.Fault == nil {
 		return call, nil
 	}

@@ -52,7 +52,10 @@ func (c *Cognito) setting(q cognitoQuery) (answer, string) {
 		return c.settingsPage(q)
 	}
 	found, ok := c.opts.Settings.Answers[q.op+q.id()]
-	if !ok {
+	switch {
+	case !ok && q.op == "DescribeUserPool":
+		return cognitoAnswer(map[string]any{"UserPool": map[string]any{"Id": c.opts.PoolID, "EstimatedNumberOfUsers": c.opts.Users.Len()}})
+	case !ok:
 		return cognitoError("ResourceNotFoundException", "Not found.")
 	}
 	return cognitoAnswer(found)

@@ -13,6 +13,8 @@ import (
 
 // CognitoUsers are the users of a pool, in the order lists give them.
 type CognitoUsers interface {
+	// Len is the number of users, hidden ones too.
+	Len() int
 	// At tells of the i-th user what lists need to know.
 	At(i int) CognitoEntry
 	// Record is the i-th user as ListUsers answers it.
@@ -73,7 +75,7 @@ func (t *Tenant) CognitoList() *CognitoList {
 	return l
 }
 
-// Len is the number of users, hidden ones too.
+// Len implements CognitoUsers.
 func (l *CognitoList) Len() int { return len(l.users) }
 
 // Add puts a user at the end, to be listed from an instant on.
@@ -169,6 +171,9 @@ func (n CognitoCrowd) sub(i int) string {
 	h := uint64(i) << 32 / uint64(n) //nolint:gosec // an index
 	return fmt.Sprintf("%08x-%04x-4000-8000-%012x", h, i%65536, i)
 }
+
+// Len implements CognitoUsers.
+func (n CognitoCrowd) Len() int { return int(n) }
 
 // At implements CognitoUsers.
 func (n CognitoCrowd) At(i int) CognitoEntry {
