@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// DefaultUsersRate, in calls a second, is a third of the limit Auth0 documents
+	// DefaultUsersRate is, in calls a second, a third of the limit Auth0 documents
 	// for most of the Management API on its smaller plans, 150 calls a minute
 	// with a burst of 10 (Essentials, Professional). At ListPerCall that is 83
 	// memberships a second; an Enterprise tenant may set rate: 5. Connections and

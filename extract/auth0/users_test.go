@@ -174,13 +174,11 @@ func TestUsersContract(t *testing.T) {
 	x := newPeople(crowd(1200), fake.Auth0Options{})
 	x.opts.Now, x.opts.Every = func() time.Time { return begin }, time.Hour
 	want := crowdIDs(1200)
-	for _, r := range []string{
+	want = append(want,
 		"tenant/", "brute_force_protection/", "suspicious_ip_throttling/", "breached_password_detection/", "guardian_factor/",
 		"log_stream/", "connection/", "client/", "resource_server/", "role/rol_0", "role/rol_1", "role/rol_2",
 		"organization/org_1", "role_members/", "organization_members/", "organization_member_roles/",
-	} {
-		want = append(want, r)
-	}
+	)
 	make1 := func(fault func(fake.Call) *fake.Fault) func(*testing.T, extract.Ledger) extract.Source {
 		return func(t *testing.T, _ extract.Ledger) extract.Source {
 			y := x
@@ -832,7 +830,7 @@ func TestUsersSecrets(t *testing.T) {
 				if r.Kind == schema.KindSetting && !bytes.Equal(landed, r.Bytes) {
 					t.Errorf("a setting was scrubbed:\n%s\n%s", r.Bytes, landed)
 				}
-				for _, word := range strings.Split(string(landed), `\"`) {
+				for _, word := range strings.SplitSeq(string(landed), `\"`) {
 					if strings.HasPrefix(word, "fingerprint:") {
 						marks[word]++
 					}

@@ -147,7 +147,7 @@ func (a *Auth0) endpoints() []endpoint {
 }
 
 func settingScopes() map[string]string {
-	return map[string]string{
+	return map[string]string{ //nolint:gosec // names of scopes
 		"tenants/settings":                              "read:tenant_settings",
 		"attack-protection/brute-force-protection":      "read:attack_protection",
 		"attack-protection/suspicious-ip-throttling":    "read:attack_protection",
@@ -247,7 +247,7 @@ func (a *Auth0) rolesOf(ids []string) []map[string]string {
 
 func (a *Auth0) memberRoles(q query) answer {
 	parts := strings.Split(q.r.URL.Path, "/")
-	o, ok := a.organizationOf(parts[len(parts)-4])
+	o, _ := a.organizationOf(parts[len(parts)-4])
 	for i := range lenOf(o.Members) {
 		user, roles := o.Members.Member(i)
 		if user == parts[len(parts)-2] {
@@ -255,7 +255,6 @@ func (a *Auth0) memberRoles(q query) answer {
 			return a.rows("roles", len(list), func(_ query, i int) any { return list[i] })(q)
 		}
 	}
-	_ = ok
 	return apiError(http.StatusNotFound, "The member does not exist.", "inexistent_member")
 }
 
