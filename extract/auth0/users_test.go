@@ -830,7 +830,7 @@ func TestUsersSecrets(t *testing.T) {
 				if r.Kind == schema.KindSetting && !bytes.Equal(landed, r.Bytes) {
 					t.Errorf("a setting was scrubbed:\n%s\n%s", r.Bytes, landed)
 				}
-				for _, word := range strings.SplitSeq(string(landed), `\"`) {
+				for word := range strings.SplitSeq(string(landed), `\"`) {
 					if strings.HasPrefix(word, "fingerprint:") {
 						marks[word]++
 					}
