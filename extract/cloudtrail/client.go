@@ -55,12 +55,30 @@ func limited(limit *rate.Limiter) func(*middleware.Stack) error {
 	wait := middleware.FinalizeMiddlewareFunc("idtrailRate", func(
 		ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler,
 	) (middleware.FinalizeOutput, middleware.Metadata, error) {
-		if err := limit.Wait(ctx); err != nil {
+		if err := turn(ctx, limit); err != nil {
 			return middleware.FinalizeOutput{}, middleware.Metadata{}, err
 		}
 		return next.HandleFinalize(ctx, in)
 	})
 	return func(s *middleware.Stack) error { return s.Finalize.Insert(wait, "Retry", middleware.After) }
+}
+
+// turn waits for a turn. Unlike the limiter's own Wait, it fails when the
+// context has ended, not when it will have.
+func turn(ctx context.Context, limit *rate.Limiter) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	mine := limit.Reserve()
+	timer := time.NewTimer(mine.Delay())
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		mine.Cancel()
+		return ctx.Err()
+	}
 }
 
 // Limits are the rates of a program's lookups, one for each account and region.
