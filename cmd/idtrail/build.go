@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"github.com/idtrail/idtrail/extract"
 	"github.com/idtrail/idtrail/extract/archive"
 	"github.com/idtrail/idtrail/extract/auth0"
@@ -32,6 +34,9 @@ type builder struct {
 	// trailLimits are shared by all sources that ask CloudTrail; nil lets each
 	// have its own.
 	trailLimits *cloudtrail.Limits
+	// ownAWS takes the place of Amazon's, whose quotas it does not have; nil but
+	// in the demo.
+	ownAWS *aws.Config
 }
 
 // makeSource makes a source of one kind. The ledger is for sources of files;
@@ -62,7 +67,7 @@ func sinkKinds() map[string]makeSink {
 }
 
 func (a *app) builder(c *config.Config) *builder {
-	return &builder{config: c, log: a.log, now: a.Now, trailLimits: cloudtrail.NewLimits()}
+	return &builder{config: c, log: a.log, now: a.Now, trailLimits: cloudtrail.NewLimits(), ownAWS: a.AWS}
 }
 
 // source makes one source.

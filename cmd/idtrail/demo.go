@@ -28,10 +28,10 @@ func (a *app) demoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Run the whole line on a made-up company; needs no account",
-		Long: `Demo serves an Auth0 tenant on loopback and writes files of users and CloudTrail
-events, runs once over all of it, and shows what came of it: counts, the drift
-between the two sets of users, and what to try next. Everything stays in one
-folder, which the next demo makes anew.`,
+		Long: `Demo serves an Auth0 tenant, a Cognito user pool and CloudTrail on loopback and
+writes files of a trail, runs once over all of it, and shows what came of it:
+counts, the drift between the two sets of users, and what to try next.
+Everything stays in one folder, which the next demo makes anew.`,
 		Example: `  idtrail demo
   idtrail demo --dir /tmp/northwind --logs 5000`,
 		Args: cobra.NoArgs,
@@ -76,6 +76,7 @@ func (a *app) demoOn(ctx context.Context, site *demo.Site) error {
 		return err
 	}
 	b := a.builder(c)
+	b.ownAWS = new(site.AWS())
 	res, err := a.runJob(ctx, b, config.Job{Sources: sourceNames(c), Reconcile: true})
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/spf13/cobra"
 
 	"github.com/idtrail/idtrail/internal/config"
@@ -24,6 +25,9 @@ type system struct {
 	Out, Err io.Writer
 	Env      func(string) (string, bool)
 	Now      func() time.Time
+	// AWS takes the place of what the environment and the config say; nil but
+	// in the demo.
+	AWS *aws.Config
 }
 
 // app is what the verbs share.

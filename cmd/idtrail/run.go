@@ -269,7 +269,7 @@ func rejectedIn(s pipeline.SourceReport) int64 {
 
 func (a *app) printRun(res runResult) error {
 	landed := [][]string{{"SOURCE", "READ", "LANDED", "REPEATED", "FILTERED", "GAPS", ""}}
-	delivered := [][]string{{"SOURCE", "SINK", "RECORDS", "REJECTED", "EVENTS", "USERS", "PENDING", ""}}
+	delivered := [][]string{{"SOURCE", "SINK", "RECORDS", "REJECTED", "EVENTS", "USERS", "SETTINGS", "PENDING", ""}}
 	for _, s := range res.Sources {
 		landed = append(landed, []string{s.Source, count(s.Read), count(s.Landed), count(s.Repeated), count(s.Filtered), count(s.Gaps), sourceNote(s)})
 		for _, k := range s.Sinks {
@@ -277,7 +277,7 @@ func (a *app) printRun(res runResult) error {
 			if k.Err != nil {
 				note = "failed"
 			}
-			delivered = append(delivered, []string{s.Source, k.Sink, count(k.Records), count(k.Rejected), count(k.Events), count(k.Users), count(k.Pending.Records), note})
+			delivered = append(delivered, []string{s.Source, k.Sink, count(k.Records), count(k.Rejected), count(k.Events), count(k.Users), count(k.Settings), count(k.Pending.Records), note})
 		}
 	}
 	if err := a.printTables(landed, delivered); err != nil {

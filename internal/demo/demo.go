@@ -1,6 +1,6 @@
-// Package demo sets up a company to try idtrail on: an Auth0 tenant served on
-// loopback, files of users and of CloudTrail, and a config that reads them. It
-// needs no account and no network.
+// Package demo sets up a company to try idtrail on: an Auth0 tenant, a Cognito
+// user pool and an account's CloudTrail, served on loopback, a trail's files, and
+// a config that reads them. It needs no account and no network.
 //
 // It only sets the stage; the run over it is the ordinary one.
 package demo
@@ -14,10 +14,15 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"text/template"
 	"time"
 
 	_ "embed"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"github.com/idtrail/idtrail/internal/fake"
 )
@@ -51,11 +56,15 @@ type Site struct {
 	// Config is the path of the config, Secret what SecretVar has to hold.
 	Config string
 	Secret string
-	// Auth0 counts the calls made to it.
-	Auth0 *fake.Auth0
+	// Auth0, Cognito and CloudTrail count the calls made to them.
+	Auth0      *fake.Auth0
+	Cognito    *fake.Cognito
+	CloudTrail *fake.CloudTrail
 
-	server *http.Server
-	served chan error
+	// aws is where AWS is served.
+	aws     string
+	servers []*http.Server
+	served  chan error
 }
 
 // ErrNotOurs says that the folder holds something no demo made.
@@ -69,15 +78,11 @@ func Start(ctx context.Context, o Options) (*Site, error) {
 	tenant := fake.NewTenant(fake.TenantOptions{
 		Seed: o.Seed, Users: or(o.Users, 2000), Logs: or(o.Logs, 50_000), Trail: or(o.Trail, 6000), Days: or(o.Days, 5), End: o.End,
 	})
-	if err := writeFiles(tenant, filepath.Join(o.Dir, "archive"), o.End); err != nil {
-		return nil, err
+	if _, err := tenant.WriteTrail(filepath.Join(o.Dir, "archive", "cloudtrail")); err != nil {
+		return nil, fmt.Errorf("write trail: %w", err)
 	}
-	s := &Site{Tenant: tenant, Config: filepath.Join(o.Dir, "idtrail.yaml"), Secret: "demo secret", served: make(chan error, 1)}
-	address, err := s.serve(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.writeConfig(address); err != nil {
+	s := &Site{Tenant: tenant, Config: filepath.Join(o.Dir, "idtrail.yaml"), Secret: "demo secret", served: make(chan error)}
+	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -109,27 +114,6 @@ func makeAnew(dir string) error {
 	return os.WriteFile(filepath.Join(dir, marker), nil, 0o600)
 }
 
-// writeFiles writes what a company would have exported.
-func writeFiles(t *fake.Tenant, dir string, end time.Time) error {
-	day := end.UTC().Format(time.DateOnly)
-	files := []struct {
-		name  string
-		write func(io.Writer) (int, error)
-	}{
-		{"auth0/users-" + day + ".ndjson", t.WriteAuth0Users},
-		{"cognito/users-" + day + ".json", t.WriteCognitoUsers},
-	}
-	for _, f := range files {
-		if err := writeFile(filepath.Join(dir, f.name), f.write); err != nil {
-			return err
-		}
-	}
-	if _, err := t.WriteTrail(filepath.Join(dir, "cloudtrail")); err != nil {
-		return fmt.Errorf("write trail: %w", err)
-	}
-	return nil
-}
-
 func writeFile(path string, write func(io.Writer) (int, error)) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("make %s: %w", filepath.Dir(path), err)
@@ -142,33 +126,92 @@ func writeFile(path string, write func(io.Writer) (int, error)) error {
 	return errors.Join(err, f.Close())
 }
 
-func (s *Site) serve(ctx context.Context) (address string, err error) {
+// open serves the company and writes the config.
+func (s *Site) open(ctx context.Context) error {
+	s.Auth0 = fake.NewAuth0(fake.Auth0Options{
+		ClientID: "demo", ClientSecret: s.Secret, Scopes: fake.DirectoryScopes(), Directory: s.Tenant.Directory(),
+	}, s.Tenant.Logs())
+	auth0, err := s.serve(ctx, s.Auth0)
+	if err != nil {
+		return err
+	}
+	users, now := s.Tenant.CognitoList(), s.clock()
+	s.Cognito = fake.NewCognito(fake.CognitoOptions{Users: users, Settings: s.Tenant.CognitoSettings(), Now: now})
+	s.CloudTrail = fake.NewCloudTrail(fake.CloudTrailOptions{Now: now})
+	s.CloudTrail.Add(time.Time{}, slices.Collect(s.Tenant.TrailRecords())...)
+	if s.aws, err = s.serve(ctx, http.HandlerFunc(s.serveAWS)); err != nil {
+		return err
+	}
+	return s.writeConfig(auth0, groupsOf(users))
+}
+
+// clock is the company's time: it goes on from the end of its history.
+func (s *Site) clock() func() time.Time {
+	end, begun := s.Tenant.End().Add(time.Minute), time.Now() //nolint:forbidigo // a clock of servers
+	return func() time.Time { return end.Add(time.Since(begun)) }
+}
+
+func groupsOf(users *fake.CognitoList) []string {
+	var all []string
+	for i := range users.Len() {
+		all = append(all, users.At(i).Groups...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// serveAWS tells AWS's services apart as they tell themselves.
+func (s *Site) serveAWS(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.Header.Get("X-Amz-Target"), "AWSCognito") {
+		s.Cognito.ServeHTTP(w, r)
+		return
+	}
+	s.CloudTrail.ServeHTTP(w, r)
+}
+
+// AWS reaches the company's AWS, whatever the environment says.
+func (s *Site) AWS() aws.Config {
+	return aws.Config{
+		Region: fake.Region, BaseEndpoint: aws.String("http://" + s.aws), AppID: "idtrail",
+		Credentials: credentials.NewStaticCredentialsProvider("AKIADEMO", "demo", ""),
+	}
+}
+
+// serve serves on an address of its own until Close.
+func (s *Site) serve(ctx context.Context, h http.Handler) (address string, err error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		return "", fmt.Errorf("serve the demo tenant: %w", err)
+		return "", fmt.Errorf("serve the demo's company: %w", err)
 	}
-	s.Auth0 = fake.NewAuth0(fake.Auth0Options{ClientID: "demo", ClientSecret: s.Secret}, s.Tenant.Logs())
-	s.server = &http.Server{Handler: s.Auth0, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	s.servers = append(s.servers, server)
 	// The server lives until Close, which waits for it.
-	go func() { s.served <- s.server.Serve(listener) }()
+	go func() { s.served <- server.Serve(listener) }()
 	return listener.Addr().String(), nil
 }
 
-func (s *Site) writeConfig(address string) error {
+func (s *Site) writeConfig(address string, groups []string) error {
 	t, err := template.New("config").Parse(configText)
 	if err != nil {
 		return fmt.Errorf("read the demo's config: %w", err)
 	}
 	return writeFile(s.Config, func(w io.Writer) (int, error) {
-		return 0, t.Execute(w, map[string]any{"Address": address, "SecretVar": SecretVar, "Scope": s.Tenant.InScope()})
+		return 0, t.Execute(w, map[string]any{
+			"Address": address, "SecretVar": SecretVar, "Scope": s.Tenant.InScope(), "Region": fake.Region, "Account": fake.AccountID,
+			"Pool": fake.PoolID, "IdentityPool": fake.IdentityPoolID, "Groups": groups,
+		})
 	})
 }
 
-// Close stops the server; the files stay.
+// Close stops the servers; the files stay.
 func (s *Site) Close() error {
-	err := s.server.Close()
-	if served := <-s.served; !errors.Is(served, http.ErrServerClosed) {
-		err = errors.Join(err, served)
+	var all error
+	for _, server := range s.servers {
+		err := server.Close()
+		if served := <-s.served; !errors.Is(served, http.ErrServerClosed) {
+			err = errors.Join(err, served)
+		}
+		all = errors.Join(all, err)
 	}
-	return err
+	return all
 }

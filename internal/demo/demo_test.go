@@ -41,8 +41,8 @@ func TestStart(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "demo")
 	site := start(t, options(dir))
 	c := load(t, site)
-	if len(c.Sources) != 4 || len(c.Reconcile) != 1 || len(c.Warnings) != 0 {
-		t.Errorf("config: got %d sources, %d comparisons and warnings %v, want 4, 1 and none", len(c.Sources), len(c.Reconcile), c.Warnings)
+	if len(c.Sources) != 5 || len(c.Reconcile) != 1 || len(c.Warnings) != 0 {
+		t.Errorf("config: got %d sources, %d comparisons and warnings %v, want 5, 1 and none", len(c.Sources), len(c.Reconcile), c.Warnings)
 	}
 	for _, s := range c.Sources {
 		if s.Archive == nil {
