@@ -35,21 +35,31 @@ func (u *Users) Check(ctx context.Context) ([]extract.Finding, error) {
 	return append(found, extract.Finding{What: "users of " + host, OK: true, Hint: hint}), nil
 }
 
+// Scopes are the permissions to grant the application, for the Management API,
+// so that everything is read that is not skipped. The first is enough for users.
+func (o UsersOptions) Scopes() []string {
+	var all []string
+	for _, need := range o.needs() {
+		all = append(all, need.scopes[0])
+	}
+	return all
+}
+
 // needs are the scopes that this source can use.
-func (u *Users) needs() []scopeNeed {
+func (o UsersOptions) needs() []scopeNeed {
 	all := []scopeNeed{{[]string{"read:users"}, "nothing can be read without it"}}
-	if !u.opts.SkipRoles {
+	if !o.SkipRoles {
 		all = append(all,
 			scopeNeed{[]string{"read:roles"}, "roles stay unknown"},
 			scopeNeed{[]string{"read:role_members", "read:users", "read:roles"}, "roles stay unknown"})
 	}
-	if !u.opts.SkipOrganizations {
+	if !o.SkipOrganizations {
 		all = append(all,
 			scopeNeed{[]string{"read:organizations"}, "organizations stay unknown"},
 			scopeNeed{[]string{"read:organization_members"}, "organizations stay unknown"},
 			scopeNeed{[]string{"read:organization_member_roles"}, "roles within organizations stay unknown"})
 	}
-	if u.opts.SkipSettings {
+	if o.SkipSettings {
 		return all
 	}
 	for _, s := range sections() {
@@ -67,7 +77,7 @@ var unwanted = []string{"read:user_idp_tokens", "read:client_keys", "read:client
 func (u *Users) scopeFindings() []extract.Finding {
 	granted := u.client.scopes()
 	var found []extract.Finding
-	for _, need := range u.needs() {
+	for _, need := range u.opts.needs() {
 		f := extract.Finding{What: "scope " + need.scopes[0]}
 		f.OK = slices.ContainsFunc(need.scopes, func(s string) bool { return slices.Contains(granted, s) })
 		if !f.OK {

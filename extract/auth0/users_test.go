@@ -488,12 +488,18 @@ func TestUsersResume(t *testing.T) {
 		away  time.Duration
 		again bool
 	}{{"soon", time.Minute, false}, {"within six hours", 6*time.Hour - time.Minute, false}, {"later", 6*time.Hour + time.Minute, true}}
-	for _, tt := range tests {
+	const n = 950
+	dir := crowd(n)
+	for i := range 120 {
+		dir.Connections = append(dir.Connections, fmt.Appendf(nil, `{"id":"con_%d"}`, i))
+	}
+	for i, tt := range tests {
 		synctest.Test(t, func(t *testing.T) {
-			x := newPeople(crowd(2600), fake.Auth0Options{MaxTake: 50})
+			opts := fake.Auth0Options{MaxTake: 50, ByPage: i == 0}
+			x := newPeople(dir, opts)
 			whole := x.mustRead(t, "")
 			for i := range whole[:len(whole)-1] {
-				x := newPeople(crowd(2600), fake.Auth0Options{})
+				x := newPeople(dir, opts)
 				part := x.mustRead(t, "")[:i+1]
 				time.Sleep(tt.away)
 				rest := x.mustRead(t, next(part))
@@ -505,8 +511,8 @@ func TestUsersResume(t *testing.T) {
 					all = rest
 				}
 				users, settings := usersIn(all)
-				sameIDs(t, rawIDs(users), crowdIDs(2600))
-				if len(settings) != 16 {
+				sameIDs(t, rawIDs(users), crowdIDs(n))
+				if len(settings) != 15+120 {
 					t.Errorf("%s behind page %d: %d settings", tt.name, i, len(settings))
 				}
 				if got := lastSnapshot(rest).Counts; !maps.Equal(got, lastSnapshot(whole).Counts) {
@@ -685,6 +691,23 @@ func TestUsersRateLimit(t *testing.T) {
 			if c.Status == http.StatusTooManyRequests {
 				t.Errorf("call %d of %s came too early", c.N, c.Path)
 			}
+		}
+	})
+}
+
+// Where the tenant's quota is not the limit, the rate that was set is used.
+func TestUsersRateIsReached(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		x := newPeople(crowd(20000), fake.Auth0Options{Burst: 30, PerSecond: 15})
+		x.opts.Rate, x.opts.Burst = 5, 1
+		x.mustRead(t, "")
+		api := 0
+		for _, c := range x.Calls() {
+			api += b2i(c.Path != fake.ExportFilePath)
+		}
+		if per := float64(api) / time.Since(begin).Seconds(); per < 0.98*5 || per > 1.02*5 {
+			t.Errorf("%d calls in %v: %.2f a second, want 5", api, time.Since(begin), per)
 		}
 	})
 }
@@ -878,6 +901,22 @@ func TestUsersCheck(t *testing.T) {
 	}
 }
 
+func TestUsersScopesNeeded(t *testing.T) {
+	all := auth0.UsersOptions{}.Scopes()
+	for _, s := range all {
+		if s != "read:logs" && !slices.Contains(fake.DirectoryScopes(), s) {
+			t.Errorf("%s is asked for and nothing needs it", s)
+		}
+	}
+	if len(all) != len(fake.DirectoryScopes())-1 {
+		t.Errorf("got %q", all)
+	}
+	least := auth0.UsersOptions{SkipRoles: true, SkipOrganizations: true, SkipSettings: true}.Scopes()
+	if !slices.Equal(least, []string{"read:users"}) {
+		t.Errorf("got %q", least)
+	}
+}
+
 func TestUsersCursorErrors(t *testing.T) {
 	x := newPeople(crowd(1), fake.Auth0Options{})
 	for _, c := range []extract.Cursor{"{", "5", "{}", `{"snapshot":"a","started":"2026-01-01T00:00:00Z","phase":"users"}`, `{"snapshot":"a","started":"2026-01-01T00:00:00Z","phase":"users","job":"a b"}`, `{"snapshot":"a","started":"2026-01-01T00:00:00Z","phase":"users","job":"a","users":-1}`} {
@@ -924,6 +963,42 @@ func TestUsersPlainLink(t *testing.T) {
 				t.Errorf("%s: error %v", link, err)
 			}
 		})
+	}
+}
+
+// A file that is not compressed and whose length nobody tells could end anywhere.
+func TestUsersFileWithoutAnEnd(t *testing.T) {
+	for _, plain := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			x := newPeople(crowd(20), fake.Auth0Options{Export: fake.ExportOptions{Plain: plain}})
+			x.opts.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+				res, err := fake.Transport(x.Auth0).RoundTrip(r)
+				if err == nil && r.URL.Path == fake.ExportFilePath {
+					res.ContentLength = -1
+				}
+				return res, err
+			})
+			if _, err := x.read(t, ""); (err != nil) != plain {
+				t.Errorf("plain %v: error %v", plain, err)
+			}
+		})
+	}
+}
+
+// The same over sockets, where connections really break.
+func TestUsersOverNetwork(t *testing.T) {
+	for _, export := range []fake.ExportOptions{{}, {Plain: true}, {Header: true}} {
+		for _, fault := range []*fake.Fault{{}, {Drop: true}, {Truncate: 1}, {Truncate: 6000}, {Hang: true}, {Status: 403}} {
+			t.Run(fmt.Sprintf("%+v %+v", export, *fault), func(t *testing.T) {
+				t.Parallel()
+				x := newPeople(crowd(3000), fake.Auth0Options{Export: export, Fault: fake.OnCalls(fake.ExportFilePath, fault, 1)})
+				server := httptest.NewServer(x.Auth0)
+				defer server.Close()
+				x.opts.Domain, x.opts.Transport, x.opts.Timeout = server.URL, &http.Transport{}, 2*time.Second
+				users, _ := usersIn(x.mustRead(t, ""))
+				sameIDs(t, rawIDs(users), crowdIDs(3000))
+			})
+		}
 	}
 }
 
