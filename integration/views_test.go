@@ -10,6 +10,7 @@ import (
 
 	"github.com/idtrail/idtrail/integration/harness"
 	"github.com/idtrail/idtrail/internal/blob"
+	"github.com/idtrail/idtrail/internal/fake"
 	"github.com/idtrail/idtrail/internal/pipeline"
 	"github.com/idtrail/idtrail/load/lake"
 	"github.com/idtrail/idtrail/reconcile"
@@ -140,35 +141,41 @@ func TestUsersView(t *testing.T) {
 // TestOnePersonOnBothSides asks the lake of a whole company, in one query, what
 // one person did: in Auth0, and in CloudTrail, which knows the sub alone.
 func TestOnePersonOnBothSides(t *testing.T) {
-	s := newSite(t)
-	p := inFolders(t, s)
-	s.run(t, nil, s.config(t, p.raw, p.lake, p.trail), 0)
-	if files, _ := filepath.Glob(filepath.Join(p.lakeDir, "pools", "*")); len(files) == 0 {
-		put[schema.Setting](t, p.lakeDir, "pools/source=pool/dt=2026-11-20/none.parquet")
+	dir := filepath.Join(t.TempDir(), "demo")
+	if out := harness.Idtrail(t, nil, "demo", "--dir", dir, "--users", "200", "--logs", "8000"); out.Code != 0 {
+		t.Fatalf("exit code %d\n%s\n%s", out.Code, out.Stdout, out.Stderr)
 	}
-	rows := harness.DuckDB(t, views(p.lakeDir)+`
+	db := views(filepath.Join(dir, "lake"))
+	rows := harness.DuckDB(t, db+`
 WITH both_sides AS (
   SELECT person_key FROM v_events WHERE person_key IS NOT NULL
-  GROUP BY person_key HAVING count(DISTINCT source) FILTER (source IN ('live', 'trail')) = 2
+  GROUP BY person_key HAVING count(DISTINCT source) FILTER (source IN ('logs', 'history')) = 2
 )
-SELECT person_key, source, count(*) AS n, count(user_name) AS named
-FROM v_events WHERE person_key IN (SELECT min(person_key) FROM both_sides) AND source IN ('live', 'trail')
+SELECT person_key, source, count(*) AS n, count(user_name) AS named, count(app_name) AS apps
+FROM v_events WHERE person_key IN (SELECT min(person_key) FROM both_sides) AND source IN ('logs', 'history')
 GROUP BY ALL ORDER BY ALL`)
-	if len(rows) != 2 || rows[0]["source"] != "live" || rows[1]["source"] != "trail" {
+	if len(rows) != 2 || rows[0]["source"] != "history" || rows[1]["source"] != "logs" {
 		t.Fatalf("got %v, want a person's events on both sides", rows)
 	}
-	if trail := rows[1]; trail["named"] != trail["n"] {
+	if trail := rows[0]; trail["named"] != trail["n"] {
 		t.Errorf("of %v events in CloudTrail %v have the user's name", trail["n"], trail["named"])
 	}
 	// Every event of a user who is in some snapshot has the person and the name.
-	lost := harness.DuckDB(t, views(p.lakeDir)+`
+	lost := harness.DuckDB(t, db+`
 SELECT count(*) AS events, count(*) FILTER (person_key IS NULL OR user_name IS NULL) AS lost
 FROM v_events WHERE user_id IN (SELECT user_id FROM v_users)`)[0]
-	if lost["events"].(int64) < 500 || lost["lost"].(int64) != 0 {
+	if lost["events"].(int64) < 1000 || lost["lost"].(int64) != 0 {
 		t.Errorf("of %v events of known users %v lack the person or the name", lost["events"], lost["lost"])
 	}
-	all := harness.DuckDB(t, views(p.lakeDir)+`SELECT (SELECT count(*) FROM events) AS events, (SELECT count(*) FROM v_events) AS shown`)[0]
+	all := harness.DuckDB(t, db+`SELECT (SELECT count(*) FROM events) AS events, (SELECT count(*) FROM v_events) AS shown`)[0]
 	if all["events"] != all["shown"] {
 		t.Errorf("%v events, v_events has %v", all["events"], all["shown"])
+	}
+	// CloudTrail names apps and pools by their ids, sign-ins not even the pool.
+	signIns := harness.DuckDB(t, db+`
+SELECT app_id, app_name, pool_id, pool_name, count(*) AS n FROM v_events
+WHERE source = 'history' AND event_code = 'AwsApiCall' AND operation = 'InitiateAuth' AND app_id IS NOT NULL GROUP BY ALL`)
+	if len(signIns) != 1 || signIns[0]["app_name"] == nil || signIns[0]["pool_id"] != fake.PoolID || signIns[0]["pool_name"] != fake.TenantName {
+		t.Errorf("sign-ins: got %v, want those of one app and pool, named", signIns)
 	}
 }
