@@ -1002,6 +1002,73 @@ func TestUsersOverNetwork(t *testing.T) {
 	}
 }
 
+// A job may be unknown for a moment after it was made, and no longer.
+func TestUsersJobUnknown(t *testing.T) {
+	for n, fails := range map[int]bool{1: false, 3: false, 50: true} {
+		synctest.Test(t, func(t *testing.T) {
+			x := newPeople(crowd(5), fake.Auth0Options{Fault: func(c fake.Call) *fake.Fault {
+				if c.Path == fake.JobPath(1) && c.PathN <= n {
+					return &fake.Fault{Status: 404}
+				}
+				return nil
+			}})
+			if pages, err := x.read(t, ""); (err != nil) != fails {
+				t.Errorf("unknown %d times: %d pages and error %v", n, len(pages), err)
+			}
+		})
+	}
+}
+
+// Settings that cannot be read say so, and cost nobody a user.
+func TestUsersSettingsFail(t *testing.T) {
+	for status, state := range map[int]string{500: schema.SettingUnsupported, 400: schema.SettingUnsupported, 404: schema.SettingUnsupported, 403: schema.SettingDenied} {
+		synctest.Test(t, func(t *testing.T) {
+			x := newPeople(crowd(5), fake.Auth0Options{Fault: func(c fake.Call) *fake.Fault {
+				if c.Path == fake.ConnectionsPath || c.Path == "/api/v2/tenants/settings" {
+					return &fake.Fault{Status: status}
+				}
+				return nil
+			}})
+			pages := x.mustRead(t, "")
+			for _, section := range []string{"connection", "tenant"} {
+				if got := stateOf(t, pages, section); got != state {
+					t.Errorf("status %d: %s is %q, want %q", status, section, got, state)
+				}
+			}
+		})
+	}
+}
+
+// A link may lead on, but not out of https, and tells nobody where it came from.
+func TestUsersRedirect(t *testing.T) {
+	for target, fails := range map[string]bool{"https://files.example/x": false, "http://files.example/x": true, "https://acme.eu.auth0.com/loop": true} {
+		synctest.Test(t, func(t *testing.T) {
+			x := newPeople(crowd(5), fake.Auth0Options{Export: fake.ExportOptions{Plain: true}})
+			x.opts.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+				moved := r.URL.Path == fake.ExportFilePath || r.URL.Path == "/loop"
+				if !moved && r.URL.Path != "/x" {
+					return fake.Transport(x.Auth0).RoundTrip(r)
+				}
+				if r.Header.Get("Referer") != "" || r.Header.Get("Authorization") != "" {
+					t.Errorf("%s was asked with %v", r.URL.Path, r.Header)
+				}
+				return fake.Transport(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					if moved {
+						w.Header().Set("Location", target)
+						w.WriteHeader(http.StatusFound)
+						return
+					}
+					_, _ = w.Write([]byte("{\"user_id\":\"auth0|00000000\"}\n"))
+				})).RoundTrip(r)
+			})
+			pages, err := x.read(t, "")
+			if (err != nil) != fails {
+				t.Errorf("%s: %d pages and error %v", target, len(pages), err)
+			}
+		})
+	}
+}
+
 // overNetwork serves a crowd on a socket: its file is never whole in memory.
 func overNetwork(tb testing.TB, n int) *people {
 	tb.Helper()
