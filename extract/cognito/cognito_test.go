@@ -83,7 +83,7 @@ func user(n int, more string) []byte {
 
 // subOf spreads users over all shards.
 func subOf(n int) string {
-	return fmt.Sprintf("%08x-0000-4000-8000-%012x", uint32(n)*2654435761, n) //nolint:gosec // a small number
+	return fmt.Sprintf("%08x-0000-4000-8000-%012x", uint32(n)*2654435761, n)
 }
 
 func users(n int) *fake.CognitoList {
@@ -488,8 +488,8 @@ func TestSlowReader(t *testing.T) {
 	})
 }
 
-// Users that move while they are listed are neither lost nor doubled; those who
-// are new in a group and not yet in the list are looked up.
+// Users that move while they are listed are neither lost nor doubled: who was in
+// a group and did not come is looked up.
 func TestUsersMove(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 300

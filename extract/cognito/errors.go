@@ -128,12 +128,10 @@ func statusOf(err error) int {
 }
 
 func codeOf(err error) string {
-	var coded smithy.APIError
-	if errors.As(err, &coded) {
+	if coded, ok := errors.AsType[smithy.APIError](err); ok {
 		return coded.ErrorCode()
 	}
-	var api *APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[*APIError](err); ok {
 		return api.Code
 	}
 	return ""

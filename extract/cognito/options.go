@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,24 +80,14 @@ var (
 
 // check refuses what cannot work and sets the defaults.
 func (o *Options) check() error {
+	if err := errors.Join(o.checkPools(), o.checkNumbers()); err != nil {
+		return err
+	}
 	switch {
-	case !poolPattern.MatchString(o.UserPoolID):
-		return fmt.Errorf("user pool id %q: want a form such as eu-west-1_Ab1Cd2Ef3", o.UserPoolID)
-	case o.Rate < 0 || o.SettingsRate < 0 || o.MFARate < 0 || o.Timeout < 0 || o.Throttled < 0:
-		return errors.New("a rate or a span is negative")
-	case o.Shards != 0 && o.Shards != 1 && o.Shards != 16 && o.Shards != 256:
-		return fmt.Errorf("shards is %d: want 1, 16 or 256", o.Shards)
 	case len(o.MFA) > 0 && o.SkipGroups:
 		return errors.New("second factors are asked for by group, but groups are left out")
 	case o.Now == nil:
 		return errors.New("no clock")
-	case o.region(o.UserPoolID) == "":
-		return errors.New("no AWS region")
-	}
-	for _, id := range o.IdentityPoolIDs {
-		if !identityPattern.MatchString(id) {
-			return fmt.Errorf("identity pool id %q: want a form such as eu-west-1:UUID", id)
-		}
 	}
 	o.Rate = orElse(o.Rate, defaultRate)
 	o.SettingsRate = orElse(o.SettingsRate, defaultSettingsRate)
@@ -105,6 +96,31 @@ func (o *Options) check() error {
 	o.Throttled = orElse(o.Throttled, defaultThrottled)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
+
+func (o *Options) checkPools() error {
+	if !poolPattern.MatchString(o.UserPoolID) {
+		return fmt.Errorf("user pool id %q: want a form such as eu-west-1_Ab1Cd2Ef3", o.UserPoolID)
+	}
+	if o.region(o.UserPoolID) == "" {
+		return errors.New("no AWS region")
+	}
+	for _, id := range o.IdentityPoolIDs {
+		if !identityPattern.MatchString(id) {
+			return fmt.Errorf("identity pool id %q: want a form such as eu-west-1:UUID", id)
+		}
+	}
+	return nil
+}
+
+func (o *Options) checkNumbers() error {
+	if min(o.Rate, o.SettingsRate, o.MFARate) < 0 || min(o.Timeout, o.Throttled) < 0 {
+		return errors.New("a rate or a span is negative")
+	}
+	if !slices.Contains([]int{0, 1, 16, 256}, o.Shards) {
+		return fmt.Errorf("shards is %d: want 1, 16 or 256", o.Shards)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync/atomic"
 
@@ -251,9 +252,7 @@ func (r *run) end(ctx context.Context) error {
 	}
 	r.compare()
 	counts := map[string]int64{}
-	for name, n := range r.cur.Counts {
-		counts[name] = n
-	}
+	maps.Copy(counts, r.cur.Counts)
 	if r.members != nil {
 		counts["groups"], counts["memberships"] = r.groups, r.members.count()
 	}

@@ -164,18 +164,14 @@ const (
 
 // answer checks what every call has to pass: form, signature, quota, right.
 func (c *Cognito) answer(r *http.Request, call CognitoCall) (answer, string) {
-	target, op := r.Header.Get("X-Amz-Target"), call.Path
-	known := slices.Contains(cognitoOperations, op) && target == cognitoTarget+op ||
-		slices.Contains(cognitoIdentityOperations, op) && target == cognitoIdentityTarget+op
+	if code := unfit(r, call.Path); code != "" {
+		return cognitoError(code, "")
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	op, lacking := call.Path, c.opts.Lacking[call.Path]
 	var in map[string]any
-	lacking := c.opts.Lacking[op]
 	switch {
-	case r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/x-amz-json-1.1" || !known:
-		return cognitoError("UnknownOperationException", "")
-	case !strings.HasPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 "):
-		return cognitoError("MissingAuthenticationTokenException", "Missing Authentication Token")
 	case json.Unmarshal(call.Input, &in) != nil:
 		return cognitoError("SerializationException", "")
 	case !c.spend(op):
@@ -189,6 +185,21 @@ func (c *Cognito) answer(r *http.Request, call CognitoCall) (answer, string) {
 		return cognitoError("ResourceNotFoundException", "User pool "+id+" does not exist.")
 	}
 	return c.dispatch(op, in)
+}
+
+// unfit is the error code of what is no signed call of a known operation.
+func unfit(r *http.Request, op string) string {
+	target := r.Header.Get("X-Amz-Target")
+	known := slices.Contains(cognitoOperations, op) && target == cognitoTarget+op ||
+		slices.Contains(cognitoIdentityOperations, op) && target == cognitoIdentityTarget+op
+	switch {
+	case r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/x-amz-json-1.1" || !known:
+		return "UnknownOperationException"
+	case !strings.HasPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 "):
+		return "MissingAuthenticationTokenException"
+	default:
+		return ""
+	}
 }
 
 func (c *Cognito) dispatch(op string, in map[string]any) (answer, string) {

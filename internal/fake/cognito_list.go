@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -172,12 +173,7 @@ func (c *Cognito) listUsersInGroup(q cognitoQuery) (answer, string) {
 		return cognitoError("InvalidParameterException", "1 validation error detected: Value at 'limit' failed to satisfy constraint: Member must have value less than or equal to 60")
 	}
 	return c.usersPage(q, cognitoWant{token: "NextToken", limit: limit, want: func(i int) bool {
-		for _, name := range c.opts.Users.At(i).Groups {
-			if name == group {
-				return true
-			}
-		}
-		return false
+		return slices.Contains(c.opts.Users.At(i).Groups, group)
 	}})
 }
 

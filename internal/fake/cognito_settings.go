@@ -114,7 +114,7 @@ func (c *Cognito) groupNames() []string {
 
 func (c *Cognito) hasGroup(name string) bool { return slices.Contains(c.groupNames(), name) }
 
-// The identity pool beside the tenant's user pool.
+// IdentityPoolID is the identity pool beside the tenant's user pool.
 const IdentityPoolID = Region + ":0a1b2c3d-1111-4222-8333-444455556666"
 
 // CognitoSettings are those of the tenant's pools. The secrets in them are

@@ -40,8 +40,7 @@ func tenantCognito(change func(*fake.CognitoOptions)) *fake.Cognito {
 }
 
 func codeOf(err error) string {
-	var api smithy.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		return api.ErrorCode()
 	}
 	return fmt.Sprint(err)
