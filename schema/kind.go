@@ -47,34 +47,42 @@ func (k Kind) Record(line []byte) []byte {
 	if d := member(line, "detail"); d.IsObject() && member(line, "detail-type").Exists() {
 		line = []byte(d.Raw)
 	}
+	var inner gjson.Result
 	switch k { //nolint:exhaustive // the others come in no envelope
-	case KindAuth0User:
-		if u := member(line, "user"); u.IsObject() && !gjson.GetBytes(line, "user_id").Exists() {
-			return []byte(u.Raw)
-		}
-	case KindCognitoUser:
-		if u := member(line, "user"); u.IsObject() && member(line, "groups").Exists() {
-			return []byte(u.Raw)
-		}
+	case KindAuth0User, KindCognitoUser:
+		inner = k.userIn(line)
 	case KindAuth0Log:
-		if d := member(line, "data"); d.IsObject() && !member(line, "type").Exists() {
-			return []byte(d.Raw)
+		if !member(line, "type").Exists() {
+			inner = member(line, "data")
 		}
 	case KindCloudTrail:
-		if e := member(line, "CloudTrailEvent"); isText(e) {
-			return []byte(e.Str)
-		}
+		return textIn(line, "CloudTrailEvent")
 	case KindCognitoAuthEvent:
-		if e := member(line, "message"); isText(e) && gjson.Parse(e.Str).IsObject() {
-			return []byte(e.Str)
-		}
+		return textIn(line, "message")
+	}
+	if inner.IsObject() {
+		return []byte(inner.Raw)
 	}
 	return line
 }
 
-// isText says whether v is a text that is JSON.
-func isText(v gjson.Result) bool {
-	return v.Type == gjson.String && len(v.Str) <= maxTrailEvent && gjson.Valid(v.Str)
+// userIn is the user beside memberships.
+func (k Kind) userIn(line []byte) gjson.Result {
+	u := member(line, "user")
+	if u.IsObject() && (k == KindAuth0User && gjson.GetBytes(line, "user_id").Exists() ||
+		k == KindCognitoUser && !member(line, "groups").Exists()) {
+		return gjson.Result{}
+	}
+	return u
+}
+
+// textIn is the JSON object in a member that is text; line where there is none.
+func textIn(line []byte, name string) []byte {
+	v := member(line, name)
+	if v.Type == gjson.String && len(v.Str) <= maxTrailEvent && gjson.Valid(v.Str) && gjson.Parse(v.Str).IsObject() {
+		return []byte(v.Str)
+	}
+	return line
 }
 
 // member looks a member up, and does not parse lines that do not hold its name

@@ -47,6 +47,7 @@ func TestIDOfCognitoAuthEvent(t *testing.T) {
 		`{"EventId":"c"}`:             "c",
 		`{"eventId":"not it","message":"{\"message\":{\"eventId\":\"d\"}}"}`: "d",
 		`{"message":{"eventId":""}}`:                                         "",
+		`{"eventId":"e","message":"17"}`:                                     "e",
 		`{"message":"text"}`:                                                 "",
 	} {
 		if got := schema.KindCognitoAuthEvent.ID([]byte(line)); got != want {

@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -105,7 +104,7 @@ func TestAWSEndpoints(t *testing.T) {
 func tryOut(t *testing.T, source string) error {
 	t.Helper()
 	c := parseConfig(t, source)
-	b := &builder{config: c, log: slog.New(slog.NewTextHandler(io.Discard, nil)), now: time.Now}
+	b := &builder{config: c, log: slog.New(slog.DiscardHandler), now: time.Now}
 	src, err := b.source(t.Context(), c.Sources[0], nil)
 	if err != nil {
 		return err
