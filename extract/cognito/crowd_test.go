@@ -14,7 +14,7 @@ import (
 	"github.com/idtrail/idtrail/schema"
 )
 
-// crowd reads n users in two groups; look is called at every hundredth page.
+// crowd reads n users in two groups; look is called now and then.
 func crowd(tb testing.TB, n int, look func()) {
 	tb.Helper()
 	server := fake.NewCognito(fake.CognitoOptions{Users: fake.CognitoCrowd(n), NoJournal: true})
@@ -38,7 +38,7 @@ func crowd(tb testing.TB, n int, look func()) {
 				}
 			}
 		}
-		if pages++; pages%100 == 1 {
+		if pages++; pages%500 == 1 {
 			look()
 		}
 		counts = page.Snapshot.Counts

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -20,8 +21,8 @@ const (
 	pageSize = 60
 	// maxRestarts of a list whose token is not taken any more.
 	maxRestarts = 5
-	// maxPages without anything new end a list that would never end.
-	maxPages = 10_000
+	// maxIdle is how many pages in a row may bring nothing new.
+	maxIdle = 1000
 )
 
 // listGroups reads the definitions of all groups.
@@ -59,7 +60,7 @@ func (c *client) list(ctx context.Context, member string, call func(token *strin
 		}
 		page := gjson.GetBytes(body, member).Array()
 		all = append(all, page...)
-		if err := p.turn(gjson.GetBytes(body, "NextToken").Str, len(page) > 0); err != nil {
+		if err := p.turn(gjson.GetBytes(body, "NextToken").Str, len(page) > 0, 0); err != nil {
 			return nil, err
 		}
 	}
@@ -69,25 +70,35 @@ func (c *client) list(ctx context.Context, member string, call func(token *strin
 // pager follows the tokens of one list. Only an absent token ends it: a short
 // page does not, nor does an empty one.
 type pager struct {
-	token    *string
+	token *string
+	// turned holds the hashes of all tokens so far: one that comes again would
+	// never end.
+	turned   map[uint64]struct{}
 	restarts int
 	idle     int
 	done     bool
 }
 
 // turn goes on to the next page. fresh says that the page brought something
-// that was new.
-func (p *pager) turn(token string, fresh bool) error {
+// new; known is how much there is that is not.
+func (p *pager) turn(token string, fresh bool, known int) error {
+	p.idle++
 	if fresh {
 		p.idle = 0
 	}
-	p.idle++
-	switch {
-	case token == "":
+	if token == "" {
 		p.done = true
-	case p.token != nil && *p.token == token || p.idle > maxPages:
+		return nil
+	}
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(token))
+	if _, again := p.turned[h.Sum64()]; again || p.idle > maxIdle+known/8 {
 		return ErrStuck
 	}
+	if p.turned == nil {
+		p.turned = map[uint64]struct{}{}
+	}
+	p.turned[h.Sum64()] = struct{}{}
 	p.token = &token
 	return nil
 }
@@ -98,7 +109,7 @@ func (p *pager) restart(err error) bool {
 	if p.token == nil || p.restarts >= maxRestarts || !slices.Contains(tokenCodes, codeOf(err)) {
 		return false
 	}
-	p.token, p.idle = nil, 0
+	p.token, p.turned, p.idle = nil, nil, 0
 	p.restarts++
 	return true
 }
@@ -159,7 +170,7 @@ func (s *Source) readGroup(ctx context.Context, m *members, group int) error {
 		}
 		subs := subsIn(body)
 		m.add(group, subs)
-		if err := p.turn(gjson.GetBytes(body, "NextToken").Str, len(subs) > 0); err != nil {
+		if err := p.turn(gjson.GetBytes(body, "NextToken").Str, len(subs) > 0, 0); err != nil {
 			return err
 		}
 	}

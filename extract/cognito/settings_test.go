@@ -114,6 +114,10 @@ func TestSettingsRefused(t *testing.T) {
 	}
 	for op, names := range sections {
 		for code, state := range refusals {
+			// One operation meets them all, the others one of each kind.
+			if op != "ListTerms" && code != "AccessDeniedException" && code != "FeatureUnavailableInTierException" {
+				continue
+			}
 			t.Run(op+" "+code, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					p, _ := tenantPool(func(o *fake.CognitoOptions) { o.Lacking = map[string]string{op: code} })

@@ -102,7 +102,7 @@ func (h *shard) pages(ctx context.Context, give func(listing) error) error {
 		if err != nil {
 			return err
 		}
-		if err := p.turn(gjson.GetBytes(body, "PaginationToken").Str, len(records) > 0); err != nil {
+		if err := p.turn(gjson.GetBytes(body, "PaginationToken").Str, len(records) > 0, len(h.seen)); err != nil {
 			return err
 		}
 		if len(records) == 0 {
