@@ -985,6 +985,49 @@ func TestUsersFileWithoutAnEnd(t *testing.T) {
 	}
 }
 
+// A file shorter than it was said to be is not whole, whoever says so.
+func TestUsersFileTooShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newPeople(crowd(20), fake.Auth0Options{Export: fake.ExportOptions{Plain: true}})
+		short := 2
+		x.opts.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+			res, err := fake.Transport(x.Auth0).RoundTrip(r)
+			if err == nil && r.URL.Path == fake.ExportFilePath && short > 0 {
+				short--
+				res.ContentLength += 100
+			}
+			return res, err
+		})
+		users, _ := usersIn(x.mustRead(t, ""))
+		sameIDs(t, rawIDs(users), crowdIDs(20))
+		if n := x.Count(fake.ExportFilePath); n != 3 {
+			t.Errorf("got %d downloads, want 3", n)
+		}
+	})
+}
+
+// A member that comes twice, because the list moved, is a member once.
+func TestUsersMemberTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		id := crowdIDs(1)[0]
+		dir := crowd(1)
+		dir.Roles[0].Members = fake.MemberList{{User: id}, {User: id}}
+		dir.Organizations = []fake.Organization{
+			{ID: "org_1", Name: "a", Members: fake.MemberList{{User: id}, {User: id, Roles: []string{"rol_1"}}, {User: id}}},
+			{ID: "org_2", Name: "b", Members: fake.MemberList{{User: id, Roles: []string{"rol_2", "rol_1"}}}},
+		}
+		users, _ := usersIn(newPeople(dir, fake.Auth0Options{}).mustRead(t, ""))
+		for path, want := range map[string]string{
+			"roles.#.id": `["rol_1","rol_2"]`, "organizations.#.id": `["org_1","org_2"]`,
+			"organizations.1.roles.#.id": `["rol_1","rol_2"]`,
+		} {
+			if got := gjson.GetBytes(users[0].Bytes, path).Raw; got != want {
+				t.Errorf("%s is %s, want %s: %s", path, got, want, users[0].Bytes)
+			}
+		}
+	})
+}
+
 // The same over sockets, where connections really break.
 func TestUsersOverNetwork(t *testing.T) {
 	for _, export := range []fake.ExportOptions{{}, {Plain: true}, {Header: true}} {
