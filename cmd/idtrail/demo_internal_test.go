@@ -115,6 +115,7 @@ func TestDemo(t *testing.T) {
 	t.Run("find", c.checkFind)
 	t.Run("status", func(t *testing.T) { c.checkStatus(t, first) })
 	t.Run("report", c.checkReport)
+	t.Run("check", c.checkCheck)
 	// Last: all that the others made is looked through.
 	t.Run("secrets", c.checkSecrets)
 }
@@ -416,6 +417,25 @@ func (c *company) checkReport(t *testing.T) {
 	for typ := range c.Tenant.Drift() {
 		if !strings.Contains(table, "\n"+typ+" (") {
 			t.Errorf("the table has no %s:\n%s", typ, table)
+		}
+	}
+}
+
+// checkCheck tries every source against the company: all are good.
+func (c *company) checkCheck(t *testing.T) {
+	res := parse[checkResult](t, c.idtrail(t, "check", "--json"))
+	forecasts := map[string]bool{}
+	for _, line := range res.Checks {
+		if line.State == checkFailed {
+			t.Errorf("%s %s: %s", line.Part, line.Name, line.What)
+		}
+		if line.Part == "source" && (strings.Contains(line.What, "a first run begins") || strings.Contains(line.What, "a snapshot")) {
+			forecasts[line.Name] = true
+		}
+	}
+	for _, name := range []string{"logs", "users", "pool", "history"} {
+		if !forecasts[name] {
+			t.Errorf("source %s has no forecast", name)
 		}
 	}
 }
