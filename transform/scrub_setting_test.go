@@ -11,18 +11,18 @@ import (
 // TestScrubSettings: what a source puts in the place of a secret stays, what
 // only looks like it does not, nor does any secret beside it.
 func TestScrubSettings(t *testing.T) {
-	const print = "fingerprint:0123456789abcdef"
+	const mark = "fingerprint:0123456789abcdef"
 	tests := []struct {
 		name, data string
 		kept, cut  []string
 	}{
-		{"client", `{"ClientSecret":"` + print + `"}`, []string{print}, nil},
-		{"provider", `{"ProviderDetails":{"client_secret":"` + print + `","private_key":"` + print + `"}}`, []string{print + `\",`, print + `\"}`}, nil},
-		{"longer", `{"ClientSecret":"` + print + `0"}`, nil, []string{print}},
+		{"client", `{"ClientSecret":"` + mark + `"}`, []string{mark}, nil},
+		{"provider", `{"ProviderDetails":{"client_secret":"` + mark + `","private_key":"` + mark + `"}}`, []string{mark + `\",`, mark + `\"}`}, nil},
+		{"longer", `{"ClientSecret":"` + mark + `0"}`, nil, []string{mark}},
 		{"shorter", `{"ClientSecret":"fingerprint:0123456789abcde"}`, nil, []string{"0123456789abcde"}},
 		{"no hex", `{"ClientSecret":"fingerprint:0123456789abcdeX"}`, nil, []string{"0123456789abcde"}},
-		{"behind something", `{"ClientSecret":"x` + print + `"}`, nil, []string{print}},
-		{"beside", `{"ClientSecret":"` + print + `","password":"hunter2hunter2"}`, []string{print}, []string{"hunter2"}},
+		{"behind something", `{"ClientSecret":"x` + mark + `"}`, nil, []string{mark}},
+		{"beside", `{"ClientSecret":"` + mark + `","password":"hunter2hunter2"}`, []string{mark}, []string{"hunter2"}},
 		{"units", `{"TokenValidityUnits":{"AccessToken":"hours","IdToken":"minutes","RefreshToken":"days"}}`, []string{"hours", "minutes", "days"}, nil},
 		{"no unit", `{"AccessToken":"hours of work"}`, nil, []string{"hours"}},
 		{"password is no span", `{"Password":"hours"}`, nil, []string{"hours"}},
