@@ -127,26 +127,13 @@ func (r *trailRun) judge(ctx context.Context, j *judgement) error {
 	if err := r.room(ctx, 0); err != nil {
 		return err
 	}
-	in, err := r.load(ctx, j)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if errors.Is(err, blob.ErrNotExist) {
-		return nil // gone since it was listed: the next one misses it
-	}
-	if err == nil && j.fault == "" {
-		j.fault, err = r.verify(ctx, j)
-	}
-	if err == nil && j.fault == "" {
-		err = r.follow(ctx, j)
-	}
-	if err == nil && j.fault == "" {
-		err = r.files(ctx, j)
-	}
+	in, err := r.prove(ctx, j)
 	var failed *storeError
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case errors.Is(err, errGone):
+		return nil // since it was listed: the next one misses it
 	case errors.As(err, &failed):
 		r.cannotJudge(j, failed.err)
 		return nil
@@ -157,6 +144,28 @@ func (r *trailRun) judge(ctx context.Context, j *judgement) error {
 		return nil
 	}
 	return r.close(ctx, j, in)
+}
+
+// errGone says that a digest was listed and is not there any more.
+var errGone = errors.New("digest is gone")
+
+// prove goes through what a digest has to prove, until something is wrong with
+// the digest itself.
+func (r *trailRun) prove(ctx context.Context, j *judgement) (extract.Input, error) {
+	in, err := r.load(ctx, j)
+	if errors.Is(err, blob.ErrNotExist) {
+		return in, errGone
+	}
+	if err == nil && j.fault == "" {
+		j.fault, err = r.verify(ctx, j)
+	}
+	if err == nil && j.fault == "" {
+		err = r.follow(ctx, j)
+	}
+	if err == nil && j.fault == "" {
+		err = r.files(ctx, j)
+	}
+	return in, err
 }
 
 // close declares what the digest proves to be lost, with the digest finished:
@@ -256,21 +265,25 @@ func (r *trailRun) verify(ctx context.Context, j *judgement) (fault string, err 
 	case err != nil:
 		return "", &storeError{err: err}
 	}
-	signature, err := hex.DecodeString(notes["signature"])
-	if err != nil || len(signature) == 0 {
+	return r.verifySignature(ctx, j, notes)
+}
+
+// verifySignature checks what stands beside the digest.
+func (r *trailRun) verifySignature(ctx context.Context, j *judgement, notes map[string]string) (fault string, err error) {
+	signature, broken := hex.DecodeString(notes["signature"])
+	if broken != nil || len(signature) == 0 {
 		return "has no signature", nil
 	}
 	if name := notes["signature-algorithm"]; name != "" && name != "SHA256withRSA" {
 		return "is signed by an unknown algorithm", nil
 	}
 	keys, err := r.keys(ctx, j, notes)
-	if err != nil {
+	switch {
+	case err != nil:
 		return "", &storeError{err: err}
-	}
-	if len(keys) == 0 {
+	case len(keys) == 0:
 		return "is signed with a key CloudTrail does not know", nil
-	}
-	if !signed(d, keys, signature) {
+	case !signed(j.digest, keys, signature):
 		return "is not what CloudTrail signed", nil
 	}
 	return "", nil
@@ -323,9 +336,7 @@ func (r *trailRun) follow(ctx context.Context, j *judgement) error {
 		}
 	}
 	if d.PreviousObject == nil || *d.PreviousObject == "" {
-		if c.key != "" && d.Start.After(c.end) {
-			j.gap(j.object.Key, "validation was off: a new chain of digests begins, and nothing proves what was delivered before", c.end, d.Start)
-		}
+		j.newChain()
 		return nil
 	}
 	previous := *d.PreviousObject
@@ -339,6 +350,13 @@ func (r *trailRun) follow(ctx context.Context, j *judgement) error {
 		j.gap(previous, "the digest was altered: the one behind it was made of another", d.Start.Add(-digestSpan), d.Start)
 	}
 	return nil
+}
+
+// newChain declares the time between two chains.
+func (j *judgement) newChain() {
+	if c, d := j.chain, j.digest; c.key != "" && d.Start.After(c.end) {
+		j.gap(j.object.Key, "validation was off: a new chain of digests begins, and nothing proves what was delivered before", c.end, d.Start)
+	}
 }
 
 // findPrevious looks for a digest the chain was not followed to yet. True if
@@ -406,7 +424,7 @@ func (r *trailRun) recall(ctx context.Context, j *judgement) error {
 		if ok && o.day.After(j.object.day) {
 			break
 		}
-		if ok && o.chain == j.object.chain && o.stamp.Before(j.object.stamp) && o.stamp.After(last.stamp) {
+		if ok && j.goesBefore(o) && o.stamp.After(last.stamp) {
 			last = o
 		}
 	}
@@ -418,6 +436,11 @@ func (r *trailRun) recall(ctx context.Context, j *judgement) error {
 		j.chain.follow(in, last.stamp)
 	}
 	return err
+}
+
+// goesBefore says whether o is an older digest of the same chain.
+func (j *judgement) goesBefore(o object) bool {
+	return o.chain == j.object.chain && o.stamp.Before(j.object.stamp)
 }
 
 // files compares what the digest lists with what was read.

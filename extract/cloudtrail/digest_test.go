@@ -315,6 +315,13 @@ func TestDigestsNewChain(t *testing.T) {
 		f := follow(t, m, cloudtrail.TrailOptions{})
 		f.good("first chain", nil)
 		stop := dawn.Add(3 * time.Hour)
+		// Another region goes on meanwhile.
+		other := &fake.TrailWriter{Bucket: bucket, Account: member, Region: "us-east-1", Key: signingKey(), Put: put(t, m)}
+		if _, err := other.Digest(stop.Add(pause)); err != nil {
+			t.Fatal(err)
+		}
+		f.now = stop.Add(pause)
+		f.good("meanwhile", nil)
 		w.Restart(stop.Add(pause))
 		digests(stop.Add(pause))
 		f.now = stop.Add(pause + 30*time.Hour)

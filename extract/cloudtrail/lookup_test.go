@@ -191,10 +191,10 @@ func TestLookupQuietAccount(t *testing.T) {
 // the newest events come first.
 func TestLookupCutOff(t *testing.T) {
 	ct := fake.NewCloudTrail(fake.CloudTrailOptions{Now: at(noon), MaxPage: 5})
-	want := spread(ct, 60, iam, "eu-west-1", 40*time.Minute)
+	want := spread(ct, 60, iam, "eu-west-1", 5*time.Hour)
 	for stop := 1; stop < 14; stop++ {
-		src := lookup(t, ct, cloudtrail.LookupOptions{EventSources: []string{"iam"}})
-		next := src.Start(noon.Add(-time.Hour))
+		src := lookup(t, ct, cloudtrail.LookupOptions{EventSources: []string{"iam"}, Overlap: time.Second, Window: 2 * time.Hour})
+		next := src.Start(noon.Add(-6 * time.Hour))
 		var got []string
 		pages := 0
 		for p, err := range src.Pages(t.Context(), next) {
@@ -345,6 +345,26 @@ func TestLookupHorizon(t *testing.T) {
 	// Cut off right behind the gap, the next run does not declare it again.
 	if again := read(t.Context(), src, late.pages[0].Next); again.err != nil || len(again.gaps) != 0 {
 		t.Errorf("run behind: gaps %v, error %v", again.gaps, again.err)
+	}
+}
+
+// What a first run that was cut off had not read yet is no gap.
+func TestLookupHorizonBehindNoDrain(t *testing.T) {
+	now := noon
+	clock := func() time.Time { return now }
+	ct := fake.NewCloudTrail(fake.CloudTrailOptions{Now: clock})
+	src := lookup(t, ct, cloudtrail.LookupOptions{EventSources: []string{"iam"}, Now: clock})
+	next := src.Start(noon.Add(-10 * 24 * time.Hour))
+	for p, err := range src.Pages(t.Context(), next) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		next = p.Next
+		break
+	}
+	now = noon.Add(100 * 24 * time.Hour)
+	if r := read(t.Context(), src, next); r.err != nil || len(r.gaps) != 0 {
+		t.Errorf("gaps %v, error %v", r.gaps, r.err)
 	}
 }
 

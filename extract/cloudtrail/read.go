@@ -332,6 +332,11 @@ func (r *trailRun) file(ctx context.Context, o object) error {
 	if r.cur.Key == o.Key && r.cur.Version == o.ETag {
 		skip = r.cur.Record
 	}
+	return r.tries(ctx, o, skip)
+}
+
+// tries reads a file, again where the store fails on the way.
+func (r *trailRun) tries(ctx context.Context, o object, skip int64) error {
 	for try := 1; ; try++ {
 		err := r.attempt(ctx, &o, &skip)
 		var failed *storeError

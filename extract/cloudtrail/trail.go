@@ -92,6 +92,23 @@ func NewTrail(opts TrailOptions) (*Trail, error) {
 
 func (t *Trail) set() error {
 	o := &t.opts
+	if err := o.check(); err != nil {
+		return err
+	}
+	o.Relist = orElse(o.Relist, defaultRelist)
+	o.OriginalBucket = orElse(o.OriginalBucket, o.Bucket)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if p := strings.Trim(o.Prefix, "/"); p != "" {
+		t.root = p + "/"
+	}
+	t.root += "AWSLogs/"
+	t.sources = keptSources(o.EventSources)
+	return nil
+}
+
+func (o *TrailOptions) check() error {
 	switch {
 	case o.Now == nil:
 		return errors.New("no clock")
@@ -109,16 +126,6 @@ func (t *Trail) set() error {
 			return fmt.Errorf("account %q is not 12 digits", a)
 		}
 	}
-	o.Relist = orElse(o.Relist, defaultRelist)
-	o.OriginalBucket = orElse(o.OriginalBucket, o.Bucket)
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if p := strings.Trim(o.Prefix, "/"); p != "" {
-		t.root = p + "/"
-	}
-	t.root += "AWSLogs/"
-	t.sources = keptSources(o.EventSources)
 	return nil
 }
 

@@ -133,7 +133,7 @@ func (f *follower) good(what string, want []string) result {
 func TestTrailContract(t *testing.T) {
 	m := blobtest.NewMemory()
 	b := smallBucket(put(t, m))
-	b.Hours, b.Events = 4, 100
+	b.Hours, b.Events = 3, 130
 	out := write(t, b)
 	src := trail(t, m, cloudtrail.TrailOptions{})
 	stuck := &stuckStore{Store: m, stuck: make(chan struct{}), after: 20}
@@ -356,8 +356,8 @@ func TestTrailNewRegion(t *testing.T) {
 	out := write(t, b)
 	f := follow(t, m, cloudtrail.TrailOptions{})
 	f.good("first run", out.IDs)
-	b.Accounts, b.From, b.Hours = []string{"333333333333"}, dawn.Add(-100*24*time.Hour), 60
-	b.From = time.Date(2026, 8, 10, 21, 0, 0, 0, time.UTC)
+	b.Accounts, b.Hours = []string{"333333333333"}, 60
+	b.From, b.Events = time.Date(2026, 8, 10, 21, 0, 0, 0, time.UTC), 50
 	out = write(t, b)
 	// Interrupted at any page, it still comes to its end.
 	var got []string
@@ -484,6 +484,29 @@ func TestTrailUnreadable(t *testing.T) {
 	if r = f.run(); r.err != nil || len(r.ids) != 2 || len(r.gaps) > 0 {
 		t.Errorf("readable again: ids %v, gaps %v, error %v", r.ids, r.gaps, r.err)
 	}
+	f.good("behind", nil)
+}
+
+// More files than the cursor names are tried again all the same.
+func TestTrailManyUnreadable(t *testing.T) {
+	m := blobtest.NewMemory()
+	b := smallBucket(put(t, m))
+	b.Hours, b.FilesPerHour = 10, 12
+	out := write(t, b)
+	refuse := true
+	store := &blobtest.Faulty{Store: m, Before: func(op, key string) error {
+		if refuse && op == blobtest.OpGet && strings.Contains(key, "/CloudTrail/") {
+			return errRefused
+		}
+		return nil
+	}}
+	f := follow(t, store, cloudtrail.TrailOptions{SkipDigests: true})
+	if r := f.run(); !errors.Is(r.err, cloudtrail.ErrUnread) || len(r.ids) > 0 {
+		t.Errorf("refused: ids %v, error %v", r.ids, r.err)
+	}
+	f.now = f.now.Add(time.Hour)
+	refuse = false
+	f.good("readable again", out.IDs)
 	f.good("behind", nil)
 }
 
