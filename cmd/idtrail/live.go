@@ -50,6 +50,7 @@ func newCognitoUsers(ctx context.Context, b *builder, s config.Source, _ extract
 		Rate:            b.awsRate(o.Rate),
 		SettingsRate:    b.awsRate(0),
 		MFARate:         b.awsRate(0),
+		Every:           o.Every,
 		Shards:          o.Shards,
 		SkipGroups:      !o.Groups,
 		SkipSettings:    !o.Settings,

@@ -52,13 +52,13 @@ func parseCursor(text extract.Cursor) (cursor, error) {
 }
 
 // resume says what a run goes on with: the cursor's snapshot, or a new one.
-// over tells that the cursor's snapshot is complete and began this second: an
-// id names only one.
-func (c cursor) resume(now time.Time) (next cursor, over bool) {
+// over tells that the cursor's snapshot is complete and still good, or began
+// this second: an id names only one.
+func (c cursor) resume(now time.Time, every time.Duration) (next cursor, over bool) {
 	now = now.UTC().Truncate(time.Second)
 	if c.Snapshot != "" {
 		age := now.Sub(c.Started)
-		if c.Finished && age == 0 {
+		if c.Finished && age >= 0 && age < max(every, time.Second) {
 			return c, true
 		}
 		if !c.Finished && age >= 0 && age < maxAge {

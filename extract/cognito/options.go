@@ -61,6 +61,10 @@ type Options struct {
 	// member, and AWS may bill each of them as an active user of the month:
 	// meant for a group of administrators, not for everybody.
 	MFA []string
+	// Every is how long a complete snapshot is good: a run that comes earlier
+	// than that after the beginning of the last one has nothing to do. 0 makes
+	// every run begin a snapshot.
+	Every time.Duration
 	// Timeout of one attempt of a call; default 30 s.
 	Timeout time.Duration
 	// Throttled is how long a call goes on while it is throttled; default 15
@@ -116,7 +120,7 @@ func (o *Options) checkPools() error {
 }
 
 func (o *Options) checkNumbers() error {
-	if min(o.Rate, o.SettingsRate, o.MFARate) < 0 || min(o.Timeout, o.Throttled) < 0 {
+	if min(o.Rate, o.SettingsRate, o.MFARate) < 0 || min(o.Every, o.Timeout, o.Throttled) < 0 {
 		return errors.New("a rate or a span is negative")
 	}
 	if !slices.Contains([]int{0, 1, 16, 256}, o.Shards) {

@@ -26,7 +26,7 @@ func (s *Source) Pages(ctx context.Context, from extract.Cursor) iter.Seq2[extra
 			yield(extract.Page{}, err)
 			return
 		}
-		cur, over := stored.resume(s.opts.Now())
+		cur, over := stored.resume(s.opts.Now(), s.opts.Every)
 		if over {
 			return
 		}

@@ -35,6 +35,9 @@ type CognitoUsers struct {
 	// Rate is the most calls a second that list users; 0 is the source's own
 	// default.
 	Rate float64 `yaml:"rate"`
+	// Every is how long a complete snapshot is good: a run that comes earlier
+	// reads nothing. 0 makes every run begin one.
+	Every time.Duration `yaml:"every"`
 	// Shards is into how many parts the users are listed: 1, 16 or 256; 0 leaves
 	// it to the source.
 	Shards int `yaml:"shards"`
@@ -188,6 +191,7 @@ func (d *decoder) cognitoUsers(to *CognitoUsers) table {
 		"user_pool_id":   d.text(&to.UserPoolID),
 		"identity_pools": d.texts(&to.IdentityPools),
 		"rate":           d.number(&to.Rate),
+		"every":          d.span(&to.Every),
 		"shards":         d.integer(&to.Shards),
 		"groups":         d.flag(&to.Groups),
 		"settings":       d.flag(&to.Settings),
