@@ -270,8 +270,8 @@ func (r *trailRun) verify(ctx context.Context, j *judgement) (fault string, err 
 
 // verifySignature checks what stands beside the digest.
 func (r *trailRun) verifySignature(ctx context.Context, j *judgement, notes map[string]string) (fault string, err error) {
-	signature, broken := hex.DecodeString(notes["signature"])
-	if broken != nil || len(signature) == 0 {
+	signature := decodeHex(notes["signature"])
+	if len(signature) == 0 {
 		return "has no signature", nil
 	}
 	if name := notes["signature-algorithm"]; name != "" && name != "SHA256withRSA" {
@@ -287,6 +287,15 @@ func (r *trailRun) verifySignature(ctx context.Context, j *judgement, notes map[
 		return "is not what CloudTrail signed", nil
 	}
 	return "", nil
+}
+
+// decodeHex returns nothing for what is no hex.
+func decodeHex(text string) []byte {
+	b, err := hex.DecodeString(text)
+	if err != nil {
+		return nil
+	}
+	return b
 }
 
 func (r *trailRun) metadata(ctx context.Context, key string) (map[string]string, error) {
