@@ -181,19 +181,22 @@ func (s *stuckStore) Get(ctx context.Context, key string) (io.ReadCloser, blob.I
 // Several thousand files, in both layouts, with a prefix and without: exactly
 // what was written is read, and a second run reads nothing.
 func TestTrailLayouts(t *testing.T) {
-	for _, layout := range []struct{ name, prefix, org string }{
-		{"account", "", ""}, {"prefix", "logs/prod", ""}, {"organization", "", org}, {"organization with prefix", "x", org},
+	for _, layout := range []struct {
+		name, prefix, org string
+		hours             int
+	}{
+		{"account", "", "", 60}, {"prefix", "logs/prod", "", 8}, {"organization", "", org, 8}, {"organization with prefix", "x", org, 60},
 	} {
 		t.Run(layout.name, func(t *testing.T) {
 			m := blobtest.NewMemory()
 			b := smallBucket(put(t, m))
 			b.Prefix, b.Organization = layout.prefix, layout.org
-			b.Hours, b.FilesPerHour = 60, 12
+			b.Hours, b.FilesPerHour = layout.hours, 12
 			b.Late = func(n int) bool { return n%11 == 3 }
 			b.Repeated = func(n int) bool { return n%7 == 2 }
 			out := write(t, b)
-			if out.Files < 2800 {
-				t.Fatalf("%d files only", out.Files)
+			if out.Files != layout.hours*48 {
+				t.Fatalf("%d files written, want %d", out.Files, layout.hours*48)
 			}
 			// What lies beside them is not read.
 			beside := put(t, m)
