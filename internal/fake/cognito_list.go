@@ -1,6 +1,7 @@
 package fake
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -216,10 +217,12 @@ func (c *Cognito) usersPage(q cognitoQuery, w cognitoWant) (answer, string) {
 // provider, its sub.
 func (c *Cognito) adminGetUser(q cognitoQuery) (answer, string) {
 	name := q.text("Username")
+	quoted, _ := json.Marshal(name) // a text
 	for i := range c.opts.Users.Span("", -1) {
 		e := c.opts.Users.At(i)
 		record := c.opts.Users.Record(i)
-		if e.Sub != name && attributeOf(record, "Username") != name {
+		// Most records do not hold the name at all, and need not be parsed.
+		if e.Sub != name && (!bytes.Contains(record, quoted) || attributeOf(record, "Username") != name) {
 			continue
 		}
 		var u map[string]json.RawMessage
