@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	// DefaultLogsRate, in calls a second, is a third of the smallest documented
+	// DefaultLogsRate is, in calls a second, a third of the smallest documented
 	// limit of GET /logs, 100 calls a minute with a burst of 10 (Essentials,
 	// Professional). At LogsPerCall that is 55 records a second; an Enterprise
 	// tenant may set rate: 5.

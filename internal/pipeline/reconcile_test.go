@@ -32,8 +32,8 @@ func auth0Line(id, email string) string {
 	return fmt.Sprintf(`{"user_id":"auth0|%s","email":%q,"email_verified":true,"name":"N","identities":[{"connection":"db","provider":"auth0","user_id":%q,"isSocial":false}]}`, id, email, id)
 }
 
-func poolLine(sub, email, name string) string {
-	return fmt.Sprintf(`{"Username":%q,"Enabled":true,"UserStatus":"CONFIRMED","Attributes":[{"Name":"sub","Value":%q},{"Name":"email","Value":%q},{"Name":"email_verified","Value":"true"},{"Name":"name","Value":%q}]}`, sub, sub, email, name)
+func poolLine(sub, name string) string {
+	return fmt.Sprintf(`{"Username":%q,"Enabled":true,"UserStatus":"CONFIRMED","Attributes":[{"Name":"sub","Value":%q},{"Name":"email","Value":"a@example.com"},{"Name":"email_verified","Value":"true"},{"Name":"name","Value":%q}]}`, sub, sub, name)
 }
 
 // pair runs both sources and reconciles them.
@@ -68,7 +68,7 @@ func (r *rig) persons(key string) []string {
 func TestReconcileWritesWhatItFound(t *testing.T) {
 	r := newRig(t)
 	left := &script{name: "users", pages: snapshotOf(day0, schema.KindAuth0User, auth0Line("1", "a@example.com"), auth0Line("2", "b@example.com"))}
-	right := &script{name: "pool", pages: snapshotOf(day0, schema.KindCognitoUser, poolLine("s-1", "a@example.com", "Other"))}
+	right := &script{name: "pool", pages: snapshotOf(day0, schema.KindCognitoUser, poolLine("s-1", "Other"))}
 	rep := r.pair(left, right)
 	if rep.Err != nil || rep.Summary.Linked != 1 || rep.Summary.ByType[reconcile.MissingRight] != 1 || rep.Summary.ByType[reconcile.Attribute] != 1 {
 		t.Fatalf("got %+v, %v", rep.Summary, rep.Err)
@@ -105,11 +105,11 @@ func TestReconcileWritesWhatItFound(t *testing.T) {
 func TestPersonsKeepTheirHistory(t *testing.T) {
 	r := newRig(t)
 	left := &script{name: "users", pages: snapshotOf(day0, schema.KindAuth0User, auth0Line("1", "a@example.com"), auth0Line("2", "b@example.com"))}
-	right := &script{name: "pool", pages: snapshotOf(day0, schema.KindCognitoUser, poolLine("s-1", "a@example.com", "N"))}
+	right := &script{name: "pool", pages: snapshotOf(day0, schema.KindCognitoUser, poolLine("s-1", "N"))}
 	r.pair(left, right)
 	later := day0.Add(24 * time.Hour)
 	left.pages = append(left.pages, snapshotOf(later, schema.KindAuth0User, auth0Line("1", "a@example.com"))...)
-	right.pages = append(right.pages, snapshotOf(later, schema.KindCognitoUser, poolLine("s-9", "a@example.com", "N"))...)
+	right.pages = append(right.pages, snapshotOf(later, schema.KindCognitoUser, poolLine("s-9", "N"))...)
 	if rep := r.pair(left, right); rep.Err != nil {
 		t.Fatal(rep.Err)
 	}
@@ -122,7 +122,7 @@ func TestPersonsKeepTheirHistory(t *testing.T) {
 func TestReconcileWaitsForCompleteSnapshots(t *testing.T) {
 	r := newRig(t)
 	left := &script{name: "users", pages: snapshotOf(day0, schema.KindAuth0User, auth0Line("1", "a@example.com"))}
-	right := &script{name: "pool", pages: snapshotOf(day0, schema.KindCognitoUser, poolLine("s-1", "a@example.com", "N"))[:1]}
+	right := &script{name: "pool", pages: snapshotOf(day0, schema.KindCognitoUser, poolLine("s-1", "N"))[:1]}
 	rep := r.pair(left, right)
 	if rep.Err != nil || rep.Waiting == "" || rep.Summary != nil {
 		t.Errorf("got %+v, want to wait for the pool", rep)
@@ -140,7 +140,7 @@ func TestReconcileFailureMatrix(t *testing.T) {
 		for n := 0; ; n++ {
 			r := newRig(t)
 			left := &script{name: "users", pages: snapshotOf(day0, schema.KindAuth0User, auth0Line("1", "a@example.com"))}
-			right := &script{name: "pool", pages: snapshotOf(day0, schema.KindCognitoUser, poolLine("s-1", "a@example.com", "N"))}
+			right := &script{name: "pool", pages: snapshotOf(day0, schema.KindCognitoUser, poolLine("s-1", "N"))}
 			r.mustRun(left)
 			r.mustRun(right)
 			memory, made := r.lake, 0
