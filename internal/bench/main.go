@@ -17,6 +17,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"iter"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,14 +31,15 @@ import (
 func main() {
 	binary := flag.String("idtrail", "bin/idtrail", "the program to measure")
 	large := flag.Bool("large", true, "also a million records over 400 days, and a million users a side")
+	only := flag.String("only", "", "logs, users or live: only these")
 	flag.Parse()
-	if err := run(context.Background(), *binary, *large); err != nil {
+	if err := run(context.Background(), *binary, *only, *large); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, binary string, large bool) (err error) {
+func run(ctx context.Context, binary, only string, large bool) (err error) {
 	binary, err = filepath.Abs(binary)
 	if err != nil {
 		return err
@@ -53,11 +56,20 @@ func run(ctx context.Context, binary string, large bool) (err error) {
 		sizes = append(sizes, struct{ logs, days, users int }{1_000_000, 400, 1_000_000})
 	}
 	for _, size := range sizes {
-		if err := b.logs(ctx, size.logs, size.days); err != nil {
-			return err
-		}
-		if err := b.users(ctx, size.users); err != nil {
-			return err
+		for _, part := range []struct {
+			name string
+			run  func() error
+		}{
+			{"logs", func() error { return b.logs(ctx, size.logs, size.days) }},
+			{"users", func() error { return b.users(ctx, size.users) }},
+			{"live", func() error { return b.live(ctx, size.users) }},
+		} {
+			if only != "" && only != part.name {
+				continue
+			}
+			if err := part.run(); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -65,6 +77,8 @@ func run(ctx context.Context, binary string, large bool) (err error) {
 
 type bench struct {
 	binary, dir string
+	// env is what the program is given beside this process's own.
+	env []string
 }
 
 // logs lands Auth0 logs from an archive and flushes them as Parquet.
@@ -132,6 +146,48 @@ jobs:
 	return os.RemoveAll(place)
 }
 
+// live reads users from the vendors' APIs, served on loopback,
+// the pool at the most calls a second that AWS allows.
+func (b *bench) live(ctx context.Context, n int) error {
+	place, err := b.place(fmt.Sprintf("live-%d", n))
+	if err != nil {
+		return err
+	}
+	pool := httptest.NewServer(fake.NewCognito(fake.CognitoOptions{Users: fake.CognitoCrowd(n), NoJournal: true}))
+	defer pool.Close()
+	tenant := httptest.NewServer(fake.NewAuth0(fake.Auth0Options{Directory: &fake.Directory{Users: exportLines(n)}, Scopes: fake.DirectoryScopes()}, nil))
+	defer tenant.Close()
+	b.env = []string{
+		"AWS_ENDPOINT_URL=" + pool.URL, "AWS_ACCESS_KEY_ID=bench", "AWS_SECRET_ACCESS_KEY=bench", "AWS_REGION=eu-west-1",
+		"BENCH_SECRET=secret",
+	}
+	for _, source := range []struct{ title, config string }{
+		{"live cognito_users at 30 calls/s", "{name: pool, kind: cognito_users, connection: aws, user_pool_id: " + fake.PoolID + ", rate: 30, settings: false}"},
+		{"live auth0_users", "{name: users, kind: auth0_users, connection: acme, rate: 1000, settings: false}"},
+	} {
+		config := "connections:\n  aws: {aws: {region: eu-west-1}}\n  acme: {auth0: \"" + tenant.URL +
+			"\", client_id: client, client_secret: \"${env:BENCH_SECRET}\"}\nsources: [" + source.config + "]\n"
+		res, err := b.idtrail(ctx, place, config)
+		if err != nil {
+			return err
+		}
+		row(source.title, n, res.seconds, 0, res.peakMiB)
+	}
+	return os.RemoveAll(place)
+}
+
+// exportLines are the lines of an export of n users.
+func exportLines(n int) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for i := range n {
+			line := fmt.Appendf(nil, `{"user_id":"auth0|%024x","email":"user%d@example.com","email_verified":true,"name":"User %d","created_at":"2024-01-01T00:00:00.000Z","updated_at":"2026-11-01T00:00:00.000Z","logins_count":%d,"identities":[{"connection":"Username-Password-Authentication","provider":"auth0","user_id":"%024x","isSocial":false}],"app_metadata":{"plan":"pro"}}`, i, i, i, i%100, i)
+			if !yield(line) {
+				return
+			}
+		}
+	}
+}
+
 func (b *bench) place(name string) (string, error) {
 	place := filepath.Join(b.dir, name)
 	return place, os.MkdirAll(place, 0o700)
@@ -172,7 +228,7 @@ func (b *bench) idtrail(ctx context.Context, place, config string, jobs ...strin
 // command runs the program and returns its wall time and its peak memory.
 func (b *bench) command(ctx context.Context, out io.Writer, args ...string) (seconds, peakMiB float64, err error) {
 	cmd := exec.CommandContext(ctx, b.binary, args...) //nolint:gosec // the program to measure
-	cmd.Stdout, cmd.Stderr = out, os.Stderr
+	cmd.Stdout, cmd.Stderr, cmd.Env = out, os.Stderr, append(os.Environ(), b.env...)
 	began := time.Now()
 	if err := cmd.Run(); err != nil {
 		return 0, 0, fmt.Errorf("%s %v: %w", b.binary, args, err)
@@ -186,11 +242,14 @@ func (b *bench) command(ctx context.Context, out io.Writer, args ...string) (sec
 
 func row(title string, records int, seconds, limit, peakMiB float64) {
 	rate := float64(records) / seconds
-	peak := ""
+	share, peak := "", ""
+	if limit > 0 {
+		share = fmt.Sprintf("%.0f%%", 100*rate/limit)
+	}
 	if peakMiB > 0 {
 		peak = fmt.Sprintf("%.0f", peakMiB)
 	}
-	fmt.Printf("%-34s %10d %9.1f %11.0f %8.0f%% %10s\n", title, records, seconds, rate, 100*rate/limit, peak)
+	fmt.Printf("%-34s %10d %9.1f %11.0f %9s %10s\n", title, records, seconds, rate, share, peak)
 }
 
 func writeLogs(w io.Writer, logs fake.Logs) error {
