@@ -174,7 +174,11 @@ func details(s pipeline.Status, now time.Time) []string {
 		add("snapshot %s: %s", snap.ID, snapshotState(snap.Complete, snap.Counts))
 	}
 	for _, g := range s.Gaps {
-		add("gap from %s to %s: %s", g.From.UTC().Format(time.RFC3339), g.To.UTC().Format(time.RFC3339), g.Reason)
+		input := ""
+		if g.Input != "" {
+			input = ", " + g.Input
+		}
+		add("gap from %s to %s%s: %s", g.From.UTC().Format(time.RFC3339), g.To.UTC().Format(time.RFC3339), input, g.Reason)
 	}
 	if more := s.GapsTotal - int64(len(s.Gaps)); more > 0 {
 		add("and %s before", many(more, "gap"))
