@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,45 +16,55 @@ import (
 	"github.com/idtrail/idtrail/internal/config"
 )
 
-// answers are what init asks for; each has a flag.
-type answers struct {
-	lake, state  string
-	auth0        string
-	auth0Logs    string
-	cloudTrail   string
-	auth0Users   string
-	cognitoUsers string
-}
-
-// question is one of them.
+// question is one that init asks; all but the one for files have a flag.
 type question struct {
 	flag, ask, usage string
 	answer           *string
+	// when says whether it is asked at all, after what was answered so far; nil
+	// is always.
+	when func() bool
 }
 
 func (w *answers) questions() []question {
+	auth0 := func() bool { return w.auth0 != "" }
+	region := func() bool { return w.trail != "" && w.region() == "" }
+	files := func() bool { return strings.HasPrefix(strings.ToLower(w.files), "y") }
 	return []question{
-		{"lake", "Where should the lake be: a directory or s3://bucket/prefix?", "`place` of the lake: a directory or s3://bucket/prefix", &w.lake},
-		{"state", "Where should the state be: a directory on a local disk?", "`directory` of the state, on a local disk", &w.state},
-		{"auth0", "Auth0 tenant to read the log of, like acme.eu.auth0.com (empty: none)?", "Auth0 `tenant` to read the log of", &w.auth0},
-		{"auth0-logs", "Files of Auth0 logs: a directory, a glob or s3://… (empty: none)?", "`files` of Auth0 logs: a directory, a glob or s3://…", &w.auth0Logs},
-		{"cloudtrail", "Files of CloudTrail (empty: none)?", "`files` of CloudTrail", &w.cloudTrail},
-		{"auth0-users", "Files of exported Auth0 users (empty: none)?", "`files` of exported Auth0 users", &w.auth0Users},
-		{"cognito-users", "Files of exported Cognito users (empty: none)?", "`files` of exported Cognito users", &w.cognitoUsers},
+		{"lake", "Where should the lake be: a directory or s3://bucket/prefix?", "`place` of the lake: a directory or s3://bucket/prefix", &w.lake, nil},
+		{"state", "Where should the state be: a directory on a local disk?", "`directory` of the state, on a local disk", &w.state, nil},
+		{"auth0", "Auth0 tenant to read, like acme.eu.auth0.com (empty: none)?", "Auth0 `tenant` to read, like acme.eu.auth0.com", &w.auth0, nil},
+		{"auth0-read", "Read its log, its users or both?", "`what` to read of the tenant: log, users or both", &w.auth0Read, auth0},
+		{"cognito", "Cognito user pool to read, by its id like eu-west-1_Ab1Cd2Ef3 (empty: none)?", "`id` of a Cognito user pool to read", &w.pool, nil},
+		{
+			"trail", "CloudTrail: the bucket of a trail, or history for the account's last 90 days (empty: none)?",
+			"`bucket` of a CloudTrail trail, or history for the account's last 90 days", &w.trail, nil,
+		},
+		{"aws-region", "AWS region (empty: what the AWS SDK finds)?", "AWS `region`; default that of the user pool, else what the AWS SDK finds", &w.awsRegion, region},
+		{"", "Are there files to read, too: exports, or archives of logs?", "", &w.files, w.noFiles},
+		{"auth0-logs", "Files of Auth0 logs: a directory, a glob or s3://… (empty: none)?", "`files` of Auth0 logs: a directory, a glob or s3://…", &w.auth0Logs, files},
+		{"cloudtrail", "Files of CloudTrail (empty: none)?", "`files` of CloudTrail", &w.cloudTrail, files},
+		{"auth0-users", "Files of exported Auth0 users (empty: none)?", "`files` of exported Auth0 users", &w.auth0Users, files},
+		{"cognito-users", "Files of exported Cognito users (empty: none)?", "`files` of exported Cognito users", &w.cognitoUsers, files},
 	}
 }
 
 func (a *app) initCommand() *cobra.Command {
-	w := &answers{lake: "./data/lake", state: "./data/state"}
+	w := &answers{lake: "./data/lake", state: "./data/state", auth0Read: readBoth, files: "no"}
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Write a config, after a few questions or from flags",
 		Long: `Init writes a commented config (to -c, default ./idtrail.yaml) and makes ./data
 beside it. On a terminal it asks for what no flag says; else it takes flags and
 defaults. It never overwrites a file. Secrets are not asked for: the config
-names the environment variables that hold them.`,
+names the environment variables that hold Auth0's, and those of AWS are found as
+the AWS SDK does, by environment, profile or role.
+
+With events and users it makes two jobs, for two lines of cron: audit, without
+the users, to run often, and nightly, with them and the comparison.`,
 		Example: `  idtrail init
-  idtrail init --auth0 acme.eu.auth0.com --lake s3://my-bucket/lake
+  idtrail init --auth0 acme.eu.auth0.com --cognito eu-west-1_Ab1Cd2Ef3 --trail my-trail-bucket
+  idtrail init --auth0 acme.eu.auth0.com --auth0-read log --lake s3://my-bucket/lake
+  idtrail init --trail history --aws-region eu-west-1
   idtrail init --cloudtrail './trail/**/*.json.gz' -c /etc/idtrail/idtrail.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -63,7 +72,9 @@ names the environment variables that hold them.`,
 		},
 	}
 	for _, q := range w.questions() {
-		cmd.Flags().StringVar(q.answer, q.flag, *q.answer, q.usage)
+		if q.flag != "" {
+			cmd.Flags().StringVar(q.answer, q.flag, *q.answer, q.usage)
+		}
 	}
 	return cmd
 }
@@ -103,7 +114,7 @@ func (a *app) ask(ctx context.Context, w *answers, given func(flag string) bool)
 	}
 	lines := bufio.NewReader(a.In)
 	for _, q := range w.questions() {
-		if given(q.flag) {
+		if q.flag != "" && given(q.flag) || q.when != nil && !q.when() {
 			continue
 		}
 		answer, err := a.askOne(lines, q)
@@ -181,81 +192,26 @@ func create(path, text string) error {
 }
 
 func (a *app) tellNext(path string, w *answers) error {
+	sources := w.sources()
 	if a.json {
-		return a.printJSON(map[string]any{"config": path, "environment": w.environment()})
-	}
-	if err := a.printf("Wrote %s. Next:\n\n", path); err != nil {
-		return err
-	}
-	for _, name := range w.environment() {
-		if err := a.printf("  export %s=…\n", name); err != nil {
-			return err
+		jobs := []string{config.DefaultJob}
+		if hasJobs(sources) {
+			jobs = []string{jobOften, jobNightly}
 		}
+		return a.printJSON(map[string]any{"config": path, "environment": w.environment(), "jobs": jobs})
 	}
 	flag := ""
 	if a.configPath != "" {
 		flag = " -c " + path
 	}
-	return a.printf("  idtrail check%s\n  idtrail run%s\n", flag, flag)
-}
-
-func (w *answers) environment() []string {
-	if w.auth0 == "" {
-		return []string{}
+	next := fmt.Sprintf("Wrote %s. Next:\n\n", path)
+	for _, name := range w.environment() {
+		next += fmt.Sprintf("  export %s=…\n", name)
 	}
-	return []string{"AUTH0_CLIENT_ID", "AUTH0_CLIENT_SECRET"}
-}
-
-// file is the text of the config.
-func (w *answers) file() (string, error) {
-	var b strings.Builder
-	fmt.Fprintf(&b, "# Config of idtrail. Relative paths count from this file. Every other key, with\n"+
-		"# its default, is in idtrail.example.yaml; an unknown key is an error.\n\n"+
-		"# What was read and delivered: one SQLite file a source, on a local disk.\nstate: %s\n\n"+
-		"# The tables; raw records, the evidence, go to raw/ in it.\nlake: %s\n\n",
-		strconv.Quote(w.state), strconv.Quote(w.lake))
-	if w.auth0 != "" {
-		fmt.Fprintf(&b, "connections:\n  auth0:\n    auth0: %s\n"+
-			"    # A machine-to-machine application with the scope read:logs of the\n    # Management API.\n"+
-			"    client_id: \"${env:AUTH0_CLIENT_ID}\"\n    client_secret: \"${env:AUTH0_CLIENT_SECRET}\"\n\n",
-			strconv.Quote(w.auth0))
+	next += fmt.Sprintf("  idtrail check%s\n  idtrail run%s\n", flag, flag)
+	if hasJobs(sources) {
+		next += fmt.Sprintf("\nThen, by cron:\n\n  idtrail run %s%s     every five minutes\n  idtrail run %s%s   once a night, with the users\n",
+			jobOften, flag, jobNightly, flag)
 	}
-	sources := w.sources()
-	if sources == "" {
-		return "", usage("name one, as in: idtrail init --auth0 acme.eu.auth0.com", "there is nothing to read")
-	}
-	b.WriteString("# A name is for good: a renamed source begins anew.\nsources:\n" + sources)
-	b.WriteString("\n# Few large files are fast to query: a source is flushed once in this time.\n" +
-		"sinks:\n  - name: lake\n    kind: parquet\n    every: 1h\n")
-	if w.auth0Users != "" && w.cognitoUsers != "" {
-		b.WriteString("\n# Compare the users of both sides; scope says who is expected on both.\n" +
-			"reconcile:\n  - left: auth0_users\n    right: cognito_users\n")
-	}
-	return b.String(), nil
-}
-
-func (w *answers) sources() string {
-	var b strings.Builder
-	if w.auth0 != "" {
-		b.WriteString("  - name: auth0\n    kind: auth0_logs\n    connection: auth0\n" +
-			"    # Where the first run begins; Auth0 keeps 1 to 30 days, by plan.\n    since: 30d\n")
-	}
-	for _, archive := range []struct{ name, format, path, extra string }{
-		{"auth0_logs", config.FormatAuth0Logs, w.auth0Logs, ""},
-		{
-			"cloudtrail", config.FormatCloudTrail, w.cloudTrail,
-			"    # The services to keep; [all] keeps everything.\n" +
-				"    event_sources: [cognito-idp, cognito-identity, signin, sts, iam]\n",
-		},
-		{"auth0_users", config.FormatAuth0Users, w.auth0Users, "    # Each file is a complete snapshot.\n    snapshot: file\n"},
-		{"cognito_users", config.FormatCognitoUsers, w.cognitoUsers, "    snapshot: file\n"},
-	} {
-		if archive.path == "" {
-			continue
-		}
-		fmt.Fprintf(&b, "  - name: %s\n    kind: archive\n    format: %s\n    path: %s\n"+
-			"    # Look for new files in every run.\n    poll: true\n%s",
-			archive.name, archive.format, strconv.Quote(archive.path), archive.extra)
-	}
-	return b.String()
+	return a.printf("%s", next)
 }

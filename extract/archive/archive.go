@@ -202,7 +202,7 @@ func (s *Source) Check(ctx context.Context) ([]extract.Finding, error) {
 		size += f.size
 	}
 	found := []extract.Finding{{
-		What: fmt.Sprintf("%s: %d files, %d bytes", s.tree.where(), len(files), size), OK: true,
+		What: fmt.Sprintf("%s: %s, %s", s.tree.where(), extract.Many(int64(len(files)), "file"), extract.Size(size)), OK: true,
 	}}
 	if len(files) == 0 {
 		found[0].Hint = "none so far: it is looked at again on every run"

@@ -41,7 +41,7 @@ func (t *Trail) overview(where string, folders []*folder) extract.Finding {
 	}
 	return extract.Finding{
 		What: "trail in " + where, OK: true,
-		Hint: fmt.Sprintf("%d accounts, regions %s", len(accounts), strings.Join(slices.Sorted(maps.Keys(regions)), ", ")),
+		Hint: extract.Many(int64(len(accounts)), "account") + " in " + strings.Join(slices.Sorted(maps.Keys(regions)), ", "),
 	}
 }
 
@@ -70,7 +70,7 @@ func (t *Trail) fileFinding(ctx context.Context, files []object) extract.Finding
 	for _, o := range files {
 		size += o.Size
 	}
-	f := extract.Finding{What: fmt.Sprintf("files of the last 24 hours: %d, %d bytes", len(files), size), OK: true}
+	f := extract.Finding{What: fmt.Sprintf("files of the last 24 hours: %s, %s", extract.Many(int64(len(files)), "file"), extract.Size(size)), OK: true}
 	if len(files) == 0 {
 		f.Hint = "none: the trail may be stopped, or the account quiet"
 		return f

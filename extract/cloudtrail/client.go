@@ -175,7 +175,7 @@ func callerAccount(ctx context.Context, cfg aws.Config, region string) (string, 
 	}
 	out, err := client.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
-		return "", fmt.Errorf("ask STS for the account (or name it by account_id): %w", err)
+		return "", fmt.Errorf("ask STS for the account (or set account): %w", err)
 	}
 	return aws.ToString(out.Account), nil
 }

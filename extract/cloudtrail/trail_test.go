@@ -667,7 +667,7 @@ func TestTrailCheck(t *testing.T) {
 	if err != nil || len(found) != 3 {
 		t.Fatalf("got %+v, %v", found, err)
 	}
-	for i, want := range []string{"2 accounts, regions eu-west-1, us-east-1", "", "signature checked"} {
+	for i, want := range []string{"2 accounts in eu-west-1, us-east-1", "", "signature checked"} {
 		if !found[i].OK || found[i].Hint != want {
 			t.Errorf("finding %+v, want %q", found[i], want)
 		}

@@ -45,7 +45,7 @@ func (s *Source) poolFinding(what string, pool poolData) extract.Finding {
 	if pool.err != nil {
 		return finding(what, pool.err)
 	}
-	return extract.Finding{What: what, OK: true, Hint: "about " + pool.data.Get("EstimatedNumberOfUsers").String() + " users"}
+	return extract.Finding{What: what, OK: true, Hint: "about " + extract.Many(pool.data.Get("EstimatedNumberOfUsers").Int(), "user")}
 }
 
 func finding(what string, err error) extract.Finding {
