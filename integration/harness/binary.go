@@ -5,7 +5,9 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"sync"
 	"testing"
+	"time"
 )
 
 // Run is what one run of idtrail left behind.
@@ -18,9 +20,7 @@ type Run struct {
 // it is given what finds files only.
 func Idtrail(t testing.TB, env []string, args ...string) Run {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), tool(t, "IDTRAIL_BINARY"), args...)
-	cmd.Dir = t.TempDir()
-	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + cmd.Dir, "TMPDIR=" + os.TempDir()}, env...)
+	cmd := idtrail(t, env, args)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
@@ -30,3 +30,44 @@ func Idtrail(t testing.TB, env []string, args ...string) Run {
 	}
 	return Run{Code: cmd.ProcessState.ExitCode(), Stdout: stdout.String(), Stderr: stderr.String()}
 }
+
+func idtrail(t testing.TB, env, args []string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), tool(t, "IDTRAIL_BINARY"), args...)
+	cmd.Dir = t.TempDir()
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + cmd.Dir, "TMPDIR=" + os.TempDir()}, env...)
+	return cmd
+}
+
+// KillIdtrail runs idtrail as [Idtrail] does, and kills it (SIGKILL) once due
+// says so, which is asked all the time. One that ends before that fails the test.
+func KillIdtrail(t testing.TB, due func() bool, env []string, args ...string) {
+	t.Helper()
+	cmd := idtrail(t, env, args)
+	p := &process{cmd: cmd, done: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = &p.output, &p.output
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("start idtrail: %v", err)
+	}
+	var ended sync.WaitGroup
+	ended.Go(func() {
+		_ = cmd.Wait() // it is killed in the end
+		close(p.done)
+	})
+	defer p.stop(t)
+	deadline := time.After(killTimeout)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !due() {
+		select {
+		case <-p.done:
+			t.Fatalf("idtrail ended before it was killed:\n%s", p.output.String())
+		case <-deadline:
+			t.Fatalf("idtrail was not to be killed within %s:\n%s", killTimeout, p.output.String())
+		case <-tick.C:
+		}
+	}
+}
+
+// killTimeout is how long a test waits for what it wants to kill idtrail at.
+const killTimeout = time.Minute
