@@ -105,7 +105,7 @@ func (a *app) check(ctx context.Context, write bool) error {
 		err = k.print()
 	}
 	if err == nil && failed > 0 {
-		err = exitQuietly(exitFailed, many(int64(failed), "check") + " failed")
+		err = exitQuietly(exitFailed, many(int64(failed), "check")+" failed")
 	}
 	return err
 }

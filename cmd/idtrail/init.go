@@ -62,7 +62,7 @@ the AWS SDK does, by environment, profile or role.
 With events and users it makes two jobs, for two lines of cron: audit, without
 the users, to run often, and nightly, with them and the comparison.`,
 		Example: `  idtrail init
-  idtrail init --auth0 acme.eu.auth0.com --cognito eu-west-1_Ab1Cd2Ef3 --trail my-trail-bucket
+  idtrail init --auth0 acme.eu.auth0.com --cognito eu-west-1_Ab1Cd2Ef3 --trail logs
   idtrail init --auth0 acme.eu.auth0.com --auth0-read log --lake s3://my-bucket/lake
   idtrail init --trail history --aws-region eu-west-1
   idtrail init --cloudtrail './trail/**/*.json.gz' -c /etc/idtrail/idtrail.yaml`,
@@ -204,14 +204,15 @@ func (a *app) tellNext(path string, w *answers) error {
 	if a.configPath != "" {
 		flag = " -c " + path
 	}
-	next := fmt.Sprintf("Wrote %s. Next:\n\n", path)
+	var next strings.Builder
+	fmt.Fprintf(&next, "Wrote %s. Next:\n\n", path)
 	for _, name := range w.environment() {
-		next += fmt.Sprintf("  export %s=…\n", name)
+		fmt.Fprintf(&next, "  export %s=…\n", name)
 	}
-	next += fmt.Sprintf("  idtrail check%s\n  idtrail run%s\n", flag, flag)
+	fmt.Fprintf(&next, "  idtrail check%s\n  idtrail run%s\n", flag, flag)
 	if hasJobs(sources) {
-		next += fmt.Sprintf("\nThen, by cron:\n\n  idtrail run %s%s     every five minutes\n  idtrail run %s%s   once a night, with the users\n",
+		fmt.Fprintf(&next, "\nThen, by cron:\n\n  idtrail run %s%s     every five minutes\n  idtrail run %s%s   once a night, with the users\n",
 			jobOften, flag, jobNightly, flag)
 	}
-	return a.printf("%s", next)
+	return a.printf("%s", next.String())
 }

@@ -128,6 +128,17 @@ func TestAWSEndpointsInTheClear(t *testing.T) {
 	}
 }
 
+func TestNoAWSCredentials(t *testing.T) {
+	for _, source := range []string{poolSource, trailSource} {
+		awsAlone(t)
+		t.Setenv("AWS_ACCESS_KEY_ID", "")
+		t.Setenv("AWS_SECRET_ACCESS_KEY", "")
+		if err := tryOut(t, source); err == nil || !strings.Contains(err.Error(), "no usable AWS credentials: configure") {
+			t.Errorf("%s: got error %v, want it to say what to configure", source, err)
+		}
+	}
+}
+
 func TestTrailKeys(t *testing.T) {
 	awsAlone(t)
 	c := parseConfig(t, "{name: t, kind: cloudtrail_trail, bucket: trail, public_keys: keys}")

@@ -30,7 +30,7 @@ func (u *Users) Check(ctx context.Context) ([]extract.Finding, error) {
 	}
 	hint := ""
 	if total >= 0 {
-		hint = extract.Many(int64(total), "user")
+		hint = extract.Many(total, "user")
 	}
 	return append(found, extract.Finding{What: "users of " + host, OK: true, Hint: hint}), nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
@@ -108,6 +109,10 @@ func explainTransport(op string, err error) error {
 	}
 	if o, ok := errors.AsType[*smithy.OperationError](err); ok {
 		err = o.Err
+	}
+	// The SDK has no type for it.
+	if strings.Contains(err.Error(), "get identity: ") {
+		return fmt.Errorf("no usable AWS credentials: configure a profile, a role or environment variables: %s: %w", op, err)
 	}
 	return fmt.Errorf("%s: %w", op, err)
 }
