@@ -137,7 +137,7 @@ func TestLive(t *testing.T) {
 	c := newCloud(t)
 	c.throttle()
 	config := c.config(t)
-	first, out := c.run(t, c.env, config, 0)
+	first, out := c.run(t, c.env, config, 0, "--log-level", "debug")
 	wantDone(t, first)
 	c.wantThrottled(t)
 	l := &line{site: c.site, place: place{rawDir: c.path("out/raw"), lakeDir: c.path("out/lake"), env: c.env}, total: map[string]sourceReport{}}

@@ -248,9 +248,10 @@ func (r report) source(t *testing.T, name string) sourceReport {
 }
 
 // run runs idtrail over the config, which has to end with the code.
-func (s *site) run(t *testing.T, env []string, config string, code int) (report, harness.Run) {
+func (s *site) run(t *testing.T, env []string, config string, code int, flags ...string) (report, harness.Run) {
 	t.Helper()
-	out := harness.Idtrail(t, append([]string{"AUTH0_SECRET=" + clientSecret}, env...), "run", "--json", "-c", config)
+	args := append([]string{"run", "--json", "-c", config}, flags...)
+	out := harness.Idtrail(t, append([]string{"AUTH0_SECRET=" + clientSecret}, env...), args...)
 	if out.Code != code {
 		t.Fatalf("exit code %d, want %d\n%s\n%s", out.Code, code, out.Stdout, out.Stderr)
 	}

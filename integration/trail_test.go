@@ -309,7 +309,7 @@ func testTrail(t *testing.T, b *trailBucket, r *trailRun, hours int) {
 }
 
 // testLateFiles delivers files into folders that were read: one of two hours
-// ago, and one of the day before, which only the next digest tells of.
+// ago, and one of 18, which only the next digest tells of.
 func testLateFiles(t *testing.T, b *trailBucket, r *trailRun) {
 	w := b.writers[0]
 	for _, ago := range []time.Duration{2 * time.Hour, 18 * time.Hour} {
@@ -333,16 +333,16 @@ func testSpoiltTrail(t *testing.T, b *trailBucket, r *trailRun) {
 	n, dropped := 0, 0
 	b.spoil = func(o *fake.TrailObject) bool {
 		n++
-		switch {
-		case n == 4:
+		switch n {
+		case 4:
 			want[o.Key] = "missing"
 			dropped += eventsPerFile
 			return false
-		case n == 8:
+		case 8:
 			want[o.Key] = "altered"
 			dropped += eventsPerFile - 1
 			o.Body = fake.Gzip(fmt.Appendf(nil, `{"Records":[%s]}`, fake.TrailRecord(fmt.Sprintf("%08x-0000-4000-8000-altered", n), "iam.amazonaws.com", b.regions[0], b.next)))
-		case n == 2*(filesPerHour+1):
+		case 2 * (filesPerHour + 1):
 			want[o.Key] = "no signature"
 			o.Metadata = nil
 		}
