@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -327,7 +328,8 @@ func testLateFiles(t *testing.T, b *trailBucket, r *trailRun) {
 }
 
 // testSpoiltTrail writes an hour of which a file is removed, one loses an event
-// and one digest its signature.
+// and one digest its signature. What is declared stays so, and is not declared
+// again, when the state is lost.
 func testSpoiltTrail(t *testing.T, b *trailBucket, r *trailRun) {
 	want := map[string]string{}
 	n, dropped := 0, 0
@@ -375,4 +377,9 @@ func testSpoiltTrail(t *testing.T, b *trailBucket, r *trailRun) {
 	if len(gaps) != 2 {
 		t.Errorf("the lake has gaps of %d sources, want 2", len(gaps))
 	}
+	if err := os.RemoveAll(r.site.path("state")); err != nil {
+		t.Fatal(err)
+	}
+	r.nothing(t)
+	r.gaps(t, want)
 }
