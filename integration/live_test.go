@@ -233,9 +233,20 @@ func (c *cloud) accounts(t *testing.T, l *line) {
 }
 
 // TestKilledSnapshot kills idtrail while it reads a pool: the next run goes on
-// with the same snapshot, and every user is in it once.
+// with the same snapshot, and every user is in it once; so too where the state is
+// lost, and read back from raw.
 func TestKilledSnapshot(t *testing.T) {
 	t.Parallel()
+	for _, lost := range []bool{false, true} {
+		t.Run(fmt.Sprintf("state lost=%v", lost), func(t *testing.T) {
+			t.Parallel()
+			testKilledSnapshot(t, lost)
+		})
+	}
+}
+
+func testKilledSnapshot(t *testing.T, lost bool) {
+	t.Helper()
 	const users, shards, killAt = 4000, 256, 150
 	s := &site{dir: t.TempDir()}
 	cognito := fake.NewCognito(fake.CognitoOptions{Users: fake.CognitoCrowd(users)})
@@ -266,6 +277,11 @@ limits: {segment_records: 100}
 	before := snapshotOf(t, env, config)
 	if len(before.Done) == 0 || len(before.Done) == shards || before.Finished {
 		t.Fatalf("killed with shards %v done, finished %v: want it in the middle", before.Done, before.Finished)
+	}
+	if lost {
+		if err := os.RemoveAll(s.path("state")); err != nil {
+			t.Fatal(err)
+		}
 	}
 	asked := cognito.Count("ListUsers")
 	r, _ := s.run(t, env, config, 0)
