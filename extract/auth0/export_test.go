@@ -15,3 +15,12 @@ func RoundTripCursor(text extract.Cursor) (extract.Cursor, error) {
 	_ = c.covered()
 	return extract.Cursor(c.String()), nil
 }
+
+// RoundTripUsersCursor reads a cursor of users and writes it again.
+func RoundTripUsersCursor(text extract.Cursor) (extract.Cursor, error) {
+	c, err := parseUsersCursor(text)
+	if err != nil || text == "" {
+		return "", err
+	}
+	return extract.Cursor(c.String()), nil
+}

@@ -60,3 +60,23 @@ func FuzzCursor(f *testing.F) {
 		}
 	})
 }
+
+// FuzzUsersCursor: the same of the cursor of users.
+func FuzzUsersCursor(f *testing.F) {
+	for _, s := range []string{
+		``, `{}`, `{"snapshot":"20261120T120000Z","started":"2026-11-20T12:00:00Z","phase":"done"}`,
+		`{"snapshot":"s","started":"2026-11-20T12:00:00Z","phase":"file","job":"job_1","users":7}`,
+		`{"snapshot":"s","started":"9999-12-31T23:59:59-23:59","phase":"done"}`, `{"phase":"file","job":"../x"}`,
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		once, err := auth0.RoundTripUsersCursor(extract.Cursor(text))
+		if err != nil || once == "" {
+			return
+		}
+		if twice, err := auth0.RoundTripUsersCursor(once); err != nil || twice != once {
+			t.Errorf("%q is written as %q, then as %q (%v)", text, once, twice, err)
+		}
+	})
+}
