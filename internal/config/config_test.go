@@ -147,6 +147,14 @@ func TestSkipSecrets(t *testing.T) {
 	if _, err := config.Parse([]byte(strings.Replace(base, "${env:SECRET}", hidden, 1)), "t.yaml", o); err == nil {
 		t.Error("a literal secret passed")
 	}
+	unset := strings.Replace(base, "client_id: id", `client_id: "${env:NOT_SET}"`, 1)
+	if _, err := config.Parse([]byte(unset), "t.yaml", o); err != nil {
+		t.Errorf("a client id that nobody asked for is missed: %v", err)
+	}
+	o.SkipSecrets = false
+	if _, err := config.Parse([]byte(unset), "t.yaml", o); err == nil {
+		t.Error("a client id that is needed is not missed")
+	}
 }
 
 // TestProblems changes one text of the good file, or adds to its end, and wants

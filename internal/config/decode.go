@@ -267,6 +267,19 @@ func (d *decoder) text(to *string) func(value) {
 	}
 }
 
+// credential is text that is no secret, but that only those who call the vendor
+// need: for others its references stay unread.
+func (d *decoder) credential(to *string) func(value) {
+	return func(v value) {
+		raw, ok := d.rawText(v, "text")
+		if ok && d.refs.skipSecrets && reference.MatchString(raw) {
+			*to = raw
+			return
+		}
+		d.text(to)(v)
+	}
+}
+
 func (d *decoder) choice(to *string, known ...string) func(value) {
 	return func(v value) {
 		text, shown, ok := d.scalar(v, "text")

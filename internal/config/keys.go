@@ -141,7 +141,7 @@ func (d *decoder) connection(name string, v value) Connection {
 		c.Auth0 = &Auth0{}
 		d.mapping(v, table{
 			"auth0":           d.text(&c.Auth0.Domain),
-			"client_id":       d.text(&c.Auth0.ClientID),
+			"client_id":       d.credential(&c.Auth0.ClientID),
 			"client_secret":   d.secret(&c.Auth0.ClientSecret),
 			"private_key":     d.secret(&c.Auth0.PrivateKey),
 			"private_key_alg": d.choice(&c.Auth0.PrivateKeyAlg, "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
