@@ -139,10 +139,10 @@ func (b *builder) archiveInS3(ctx context.Context, s *config.Archive, o *archive
 }
 
 // sinks makes all sinks, over the store of the lake.
-func (b *builder) sinks(store blob.Store) []load.Sink {
-	sinks := make([]load.Sink, len(b.config.Sinks))
+func (b *builder) sinks(store blob.Store) []pipeline.Sink {
+	sinks := make([]pipeline.Sink, len(b.config.Sinks))
 	for i, s := range b.config.Sinks {
-		sinks[i] = sinkKinds()[s.Kind](lake.Options{
+		sinks[i].Sink = sinkKinds()[s.Kind](lake.Options{
 			Name:     s.Name,
 			Store:    store,
 			Every:    s.Every,

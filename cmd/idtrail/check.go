@@ -132,7 +132,7 @@ func (k *checker) all(ctx context.Context, c *config.Config) {
 	k.store(ctx, "raw", c.Raw)
 	if lake := k.store(ctx, "lake", c.Lake); lake != nil {
 		for _, sink := range k.b.sinks(lake) {
-			k.sink(ctx, sink)
+			k.sink(ctx, sink.Sink)
 		}
 	}
 	for _, s := range c.Sources {

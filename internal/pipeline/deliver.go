@@ -21,7 +21,7 @@ type deliverer struct {
 	p      *Pipeline
 	st     *state.DB
 	source Source
-	sink   load.Sink
+	sink   Sink
 	limits Limits
 	report SinkReport
 }
@@ -45,7 +45,7 @@ func (d *deliverer) deliver(ctx context.Context) SinkReport {
 
 func (d *deliverer) all(ctx context.Context, until time.Time) error {
 	step := d.nextSegment
-	if planner, ok := d.sink.(load.Planner); ok {
+	if planner, ok := d.sink.planner(); ok {
 		step = func(ctx context.Context, pos state.Position) (bool, error) { return d.nextFlush(ctx, planner, pos) }
 	}
 	for d.p.now().Before(until) {

@@ -20,9 +20,13 @@ import (
 )
 
 // parquetSink is a lake sink on the rig's lake and clock.
-func (r *rig) parquetSink(name string) load.Sink { return lake.NewParquet(r.lakeOptions(name)) }
+func (r *rig) parquetSink(name string) pipeline.Sink {
+	return pipeline.Sink{Sink: lake.NewParquet(r.lakeOptions(name))}
+}
 
-func (r *rig) jsonSink(name string) load.Sink { return lake.NewJSON(r.lakeOptions(name)) }
+func (r *rig) jsonSink(name string) pipeline.Sink {
+	return pipeline.Sink{Sink: lake.NewJSON(r.lakeOptions(name))}
+}
 
 func (r *rig) lakeOptions(name string) lake.Options {
 	return lake.Options{
@@ -60,7 +64,7 @@ func isTable(key, table string) bool {
 
 func TestAccountsAddUp(t *testing.T) {
 	r := newRig(t)
-	r.sinks = []load.Sink{r.parquetSink("lake"), r.jsonSink("json")}
+	r.sinks = []pipeline.Sink{r.parquetSink("lake"), r.jsonSink("json")}
 	pages := logPages(5, 60)
 	pages[2].Records[7].Bytes = []byte(`{"log_id":`)
 	pages[3].Records[1].Bytes = []byte(`{"nothing":"known"}`)
@@ -91,7 +95,7 @@ func TestAccountsAddUp(t *testing.T) {
 // read in another order and spilled to disk.
 func TestEventsAreFiledByTheirDay(t *testing.T) {
 	r := newRig(t)
-	r.sinks = []load.Sink{r.parquetSink("lake")}
+	r.sinks = []pipeline.Sink{r.parquetSink("lake")}
 	r.mustRun(&script{name: "acme", pages: logPages(8, 60)})
 	days := map[string]int{}
 	for rec, err := range lake.Open(r.lake).Flushes(t.Context(), "lake", "acme") {
@@ -133,7 +137,7 @@ func TestOneSinkFailsTheOtherGoesOn(t *testing.T) {
 		}
 		return nil
 	}}
-	r.sinks = []load.Sink{broken.parquetSink("two"), r.parquetSink("lake")}
+	r.sinks = []pipeline.Sink{broken.parquetSink("two"), r.parquetSink("lake")}
 	src := &script{name: "acme", pages: logPages(3, 40)}
 	rep := r.run(src)
 	if !rep.Failed() || rep.Err != nil {
@@ -155,7 +159,7 @@ func TestOneSinkFailsTheOtherGoesOn(t *testing.T) {
 // A failed source does not stop the other.
 func TestOneSourceFailsTheOtherGoesOn(t *testing.T) {
 	r := newRig(t)
-	r.sinks = []load.Sink{r.parquetSink("lake")}
+	r.sinks = []pipeline.Sink{r.parquetSink("lake")}
 	bad := &script{name: "bad", pages: logPages(2, 10), fail: errors.New("401"), failAt: 0}
 	good := &script{name: "good", pages: logPages(2, 10)}
 	rep := r.pipeline().Run(t.Context(), []pipeline.Source{r.source(bad), r.source(good)})
@@ -171,7 +175,7 @@ func TestFlushFailureMatrix(t *testing.T) {
 	clean := newRig(t)
 	calls := 0
 	clean.lake = &blobtest.Faulty{Store: clean.lake, Before: func(string, string) error { calls++; return nil }}
-	clean.sinks = []load.Sink{clean.parquetSink("lake")}
+	clean.sinks = []pipeline.Sink{clean.parquetSink("lake")}
 	clean.mustRun(&script{name: "acme", pages: logPages(4, 50)})
 	for _, answer := range []bool{false, true} {
 		for n := range calls {
@@ -197,7 +201,7 @@ func flushOnceFailing(t *testing.T, n int, answer bool, lost error) {
 		faulty.Before = hook
 	}
 	r.lake = faulty
-	r.sinks = []load.Sink{r.parquetSink("lake")}
+	r.sinks = []pipeline.Sink{r.parquetSink("lake")}
 	src := &script{name: "acme", pages: logPages(4, 50)}
 	r.run(src)
 	if made <= n && !answer { // a call that fails by itself has no answer to lose
@@ -205,7 +209,7 @@ func flushOnceFailing(t *testing.T, n int, answer bool, lost error) {
 	}
 	src.pages = logPages(6, 50) // the source grew meanwhile
 	r.lake = memory
-	r.sinks = []load.Sink{r.parquetSink("lake")}
+	r.sinks = []pipeline.Sink{r.parquetSink("lake")}
 	for range 2 {
 		r.clock.skip(2 * time.Hour)
 		r.mustRun(src)
@@ -239,7 +243,7 @@ func (r *rig) wantEvents(n int) {
 // A lost state does not flush again what flush records say is there.
 func TestLostStateKeepsTheLake(t *testing.T) {
 	r := newRig(t)
-	r.sinks = []load.Sink{r.parquetSink("lake")}
+	r.sinks = []pipeline.Sink{r.parquetSink("lake")}
 	src := &script{name: "acme", pages: logPages(4, 50)}
 	first := r.mustRun(src)
 	if err := os.RemoveAll(r.dir); err != nil {
@@ -289,7 +293,7 @@ func (c *collector) Deliver(_ context.Context, b load.Batch) (load.Result, error
 func TestSmallBatchesGoOnWhereTheyStopped(t *testing.T) {
 	r := newRig(t)
 	sink := &collector{failAfter: 30}
-	r.sinks = []load.Sink{sink}
+	r.sinks = []pipeline.Sink{{Sink: sink}}
 	src := &script{name: "acme", pages: logPages(2, 60)}
 	src.pages[1].Gaps = []schema.Gap{{From: day0, To: day0, Reason: "lost"}}
 	var rep pipeline.SourceReport
@@ -321,7 +325,7 @@ func TestSmallBatchesGoOnWhereTheyStopped(t *testing.T) {
 
 func TestStatusTellsWhatTheRunsDid(t *testing.T) {
 	r := newRig(t)
-	r.sinks = []load.Sink{r.parquetSink("lake")}
+	r.sinks = []pipeline.Sink{r.parquetSink("lake")}
 	src := &script{name: "acme", pages: logPages(3, 40)}
 	src.pages[0].Records[0].Bytes = []byte("odd")
 	sources := []pipeline.Source{r.source(src)}
@@ -381,7 +385,7 @@ func TestUsersOfTheNewestSnapshot(t *testing.T) {
 // were read in; settings go with their snapshot.
 func TestSnapshotsOfOneDayAreFiledApart(t *testing.T) {
 	r := newRig(t)
-	r.sinks = []load.Sink{r.parquetSink("lake"), r.jsonSink("json")}
+	r.sinks = []pipeline.Sink{r.parquetSink("lake"), r.jsonSink("json")}
 	src := &script{name: "pool"}
 	for _, id := range []string{"20261118T220000Z-9", "20261118T220000Z", "20261118T220000Z-10"} {
 		begun := &schema.Snapshot{ID: id, Begin: day0}

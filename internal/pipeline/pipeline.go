@@ -11,7 +11,6 @@ import (
 
 	"github.com/idtrail/idtrail/extract"
 	"github.com/idtrail/idtrail/internal/blob"
-	"github.com/idtrail/idtrail/load"
 	"github.com/idtrail/idtrail/state"
 	"github.com/idtrail/idtrail/transform"
 )
@@ -74,7 +73,7 @@ type Pipeline struct {
 	StateDir string
 	// Raw is where segments lie; Lake, where reports, drift and persons go.
 	Raw, Lake blob.Store
-	Sinks     []load.Sink
+	Sinks     []Sink
 	Limits    Limits
 	// TempDir is for what does not fit into memory.
 	TempDir string

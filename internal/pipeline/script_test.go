@@ -17,7 +17,6 @@ import (
 	"github.com/idtrail/idtrail/internal/blob/blobtest"
 	"github.com/idtrail/idtrail/internal/pipeline"
 	"github.com/idtrail/idtrail/internal/segment"
-	"github.com/idtrail/idtrail/load"
 	"github.com/idtrail/idtrail/schema"
 	"github.com/idtrail/idtrail/state"
 	"github.com/idtrail/idtrail/transform"
@@ -101,7 +100,7 @@ type rig struct {
 	dir   string
 	raw   blob.Store
 	lake  blob.Store
-	sinks []load.Sink
+	sinks []pipeline.Sink
 	trace func(string)
 	clock *clock
 }

@@ -27,7 +27,6 @@ import (
 	"github.com/idtrail/idtrail/internal/blob"
 	"github.com/idtrail/idtrail/internal/blob/blobtest"
 	"github.com/idtrail/idtrail/internal/pipeline"
-	"github.com/idtrail/idtrail/load"
 	"github.com/idtrail/idtrail/load/lake"
 	"github.com/idtrail/idtrail/schema"
 	"github.com/idtrail/idtrail/transform"
@@ -124,7 +123,7 @@ func (l *line) run(ctx context.Context, grown bool) error {
 	parquet.Name, ndjson.Name = "lake", "json"
 	p := &pipeline.Pipeline{
 		StateDir: filepath.Join(l.dir, "state"), Raw: l.raw, Lake: l.lake, TempDir: temp,
-		Sinks:  []load.Sink{lake.NewParquet(parquet), lake.NewJSON(ndjson)},
+		Sinks:  []pipeline.Sink{{Sink: lake.NewParquet(parquet)}, {Sink: lake.NewJSON(ndjson)}},
 		Limits: pipeline.Limits{SegmentRecords: 40, SortBytes: 8 << 10, Sources: 1},
 		Now:    func() time.Time { return now },
 		Trace:  func(string) { l.step() },
