@@ -7,6 +7,8 @@ const OCSFVersion = "1.3.0"
 
 // The OCSF classes idtrail emits.
 const (
+	// ClassBase is what idtrail tells of itself: gaps, runs, drift, chain heads.
+	ClassBase             int32 = 0
 	ClassAccountChange    int32 = 3001
 	ClassAuthentication   int32 = 3002
 	ClassEntityManagement int32 = 3004

@@ -55,9 +55,9 @@ func (c *checker) add(path, format string, args ...any) {
 }
 
 func (c *checker) event(event map[string]any) {
-	uid, _ := integer(event["class_uid"])
+	uid, isNumber := integer(event["class_uid"])
 	class, ok := c.defs.Classes[strconv.FormatInt(uid, 10)]
-	if !ok {
+	if !ok || !isNumber {
 		c.add("class_uid", "%v is no class known here", event["class_uid"])
 		return
 	}

@@ -43,10 +43,26 @@ func login() schema.Event {
 	}
 }
 
+// notice is a valid event about idtrail itself.
+func notice() schema.Event {
+	at := time.Date(2026, 11, 19, 8, 30, 0, 123e6, time.UTC)
+	return schema.Event{
+		Time: at.UnixMilli(), TimeDT: at,
+		ClassUID: schema.ClassBase, ClassName: "Base Event", CategoryName: "Uncategorized",
+		ActivityID: schema.ActivityOther, ActivityName: "gap", TypeUID: 99, TypeName: "Base Event: gap",
+		SeverityID: 3, Severity: "Medium", Message: "3 hours of acme are lost",
+		Metadata: schema.Metadata{
+			Version: schema.OCSFVersion, UID: "gap:acme:1", LogName: "idtrail", Profiles: []string{"datetime"},
+			Product: schema.Product{Name: "idtrail", VendorName: "idtrail"},
+		},
+		Unmapped: map[string]string{"reason": "retention"},
+	}
+}
+
 func TestValidateAccepts(t *testing.T) {
 	whole := login()
 	whole.RawData = strings.Repeat("x", 256<<10)
-	for name, event := range map[string]schema.Event{"login": login(), "a long record": whole} {
+	for name, event := range map[string]schema.Event{"login": login(), "a long record": whole, "one of our own": notice()} {
 		if got := ocsftest.Validate(event); len(got) != 0 {
 			t.Errorf("%s: Validate = %q, want no problems", name, got)
 		}
