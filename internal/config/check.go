@@ -267,15 +267,17 @@ func (d *decoder) checkSinks(c *Config) {
 		d.checkNamed(path, s.Name, names)
 		switch {
 		case s.Kind == "":
-			d.fail(path+".kind", "is missing; known: %s, %s", KindParquet, KindJSON)
+			d.fail(path+".kind", "is missing; known: %s", strings.Join(sinkKinds(), ", "))
+		case s.Stream != nil:
+			d.checkStream(c, path, s)
 		case kinds[s.Kind]:
 			d.fail(path+".kind", "there is a %s sink before it, and a kind owns its tables; keep one of them", s.Kind)
-		}
-		kinds[s.Kind] = true
-		if s.MaxBytes < 1<<20 {
+		case s.MaxBytes < 1<<20:
 			d.fail(path+".max_bytes", "must be at least 1MiB; many small files make Athena slow")
 		}
+		kinds[s.Kind] = true
 	}
+	d.checkStreams(c)
 }
 
 // checkNamed tells of a missing name, and of one given twice.

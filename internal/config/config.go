@@ -24,8 +24,11 @@ const (
 	KindCloudTrailTrail  = "cloudtrail_trail"
 	KindArchive          = "archive"
 
-	KindParquet = "parquet"
-	KindJSON    = "json"
+	KindParquet   = "parquet"
+	KindJSON      = "json"
+	KindDatadog   = "datadog"
+	KindSplunkHEC = "splunk_hec"
+	KindOTLP      = "otlp"
 )
 
 // What the files of an archive hold.
@@ -215,14 +218,20 @@ type Archive struct {
 type Sink struct {
 	// Name matches ^[a-z][a-z0-9_]{0,31}$ and is unique.
 	Name string `yaml:"name"`
-	// Kind is KindParquet or KindJSON. A kind owns its tables: there is at most
-	// one sink of each.
+	// Kind is one of the Kind constants. Parquet and JSON own their tables: there
+	// is at most one sink of each.
 	Kind string `yaml:"kind"`
-	// Every is the time between two flushes of a source.
-	Every time.Duration `yaml:"every"`
-	// MaxBytes of pending records (uncompressed) that are flushed before Every
-	// has passed.
-	MaxBytes int64 `yaml:"max_bytes"`
+	// Every is the time between two flushes of a source, and MaxBytes are the
+	// pending records (uncompressed) that are flushed before it has passed. Both
+	// are the lake's, and zero where Stream is set.
+	Every    time.Duration `yaml:"every"`
+	MaxBytes int64         `yaml:"max_bytes"`
+	// Stream is set for a sink that sends events to a receiver, with the one of
+	// the other pointers that Kind names.
+	Stream    *Stream    `yaml:",inline"`
+	Datadog   *Datadog   `yaml:",inline"`
+	SplunkHEC *SplunkHEC `yaml:",inline"`
+	OTLP      *OTLP      `yaml:",inline"`
 }
 
 // Job is what one run does.

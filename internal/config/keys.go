@@ -29,10 +29,6 @@ const (
 	defaultOverlap = 10 * time.Minute
 )
 
-// The kinds of sources and sinks that later versions have: naming one is not a
-// slip of the pen.
-var laterKinds = []string{"datadog", "splunk_hec", "otlp"}
-
 func defaultEventSources() []string {
 	return []string{"cognito-idp", "cognito-identity", "signin", "sts", "iam"}
 }
@@ -280,18 +276,35 @@ func (d *decoder) archive(to *Archive) table {
 	}
 }
 
+// sink takes the keys of its kind.
 func (d *decoder) sink(to *Sink, v value) {
-	*to = Sink{Every: defaultEvery, MaxBytes: defaultMaxBytes}
-	t := table{
-		"name": d.text(&to.Name), "kind": d.kind(&to.Kind, KindParquet, KindJSON),
-		"every": d.span(&to.Every), "max_bytes": d.size(&to.MaxBytes),
-	}
+	t := table{"name": d.text(&to.Name), "kind": d.kind(&to.Kind, sinkKinds()...)}
 	kind, _ := d.member(v, "kind").(*ast.StringNode)
-	if kind == nil || kind.Value != KindParquet && kind.Value != KindJSON {
+	if kind != nil && slices.Contains(sinkKinds(), kind.Value) {
+		maps.Copy(t, d.sinkKeys(to)[kind.Value]())
+		d.otherKeys(v, kind.Value, t)
+	} else {
 		d.anyKeys(v, t)
 	}
 	d.mapping(v, t)
 	d.name(v.path+".name", to.Name)
+}
+
+// otherKeys says of keys that only other kinds of sinks have which those are.
+func (d *decoder) otherKeys(v value, kind string, t table) {
+	of := map[string][]string{}
+	for _, other := range sinkKinds() {
+		for key := range d.sinkKeys(&Sink{})[other]() {
+			of[key] = append(of[key], other)
+		}
+	}
+	for key, kinds := range of {
+		if t[key] == nil && d.member(v, key) != nil {
+			t[key] = func(v value) {
+				d.fail(v.path, "is for sinks of kind %s, and this is %s; leave it out", strings.Join(kinds, ", "), kind)
+			}
+		}
+	}
 }
 
 // anyKeys lets every key pass: there is one message on the kind already.
@@ -313,8 +326,6 @@ func (d *decoder) kind(to *string, known ...string) func(value) {
 		case !ok:
 		case slices.Contains(known, raw):
 			*to = raw
-		case slices.Contains(laterKinds, raw):
-			d.fail(v.path, "kind %s is not in this version; known: %s", raw, strings.Join(known, ", "))
 		default:
 			d.fail(v.path, "kind %q is unknown; %s", clip(raw), suggest(raw, known))
 		}
