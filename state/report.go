@@ -118,15 +118,37 @@ func (d *DB) Gaps(ctx context.Context, limit int) (gaps []schema.Gap, total int6
 	return gaps, total, nil
 }
 
-// Rejects returns the newest rejects kept, newest first.
+// Reject is a record that was refused: by the mapping, or, where Sink is set,
+// an event of it by that sink's receiver. For a sink's notices its name ends in
+// [NoticeSuffix], and Record is the notice's id.
+type Reject struct {
+	schema.Reject
+	Sink string `json:"sink,omitempty"`
+}
+
+// Rejects returns the newest rejects kept of the mapping, newest first.
 func (d *DB) Rejects(ctx context.Context, limit int) ([]schema.Reject, error) {
-	var rejects []schema.Reject
+	rejects, err := d.rejects(ctx, `sink = ''`, limit)
+	out := make([]schema.Reject, len(rejects))
+	for i, r := range rejects {
+		out[i] = r.Reject
+	}
+	return out, err
+}
+
+// Refused returns the newest rejects kept of the sinks' receivers, newest first.
+func (d *DB) Refused(ctx context.Context, limit int) ([]Reject, error) {
+	return d.rejects(ctx, `sink <> ''`, limit)
+}
+
+func (d *DB) rejects(ctx context.Context, where string, limit int) ([]Reject, error) {
+	var rejects []Reject
 	err := d.each(ctx, func(rows *sql.Rows) error {
-		r := schema.Reject{Source: d.source}
-		err := rows.Scan(&r.Segment, &r.Record, &r.ID, &r.Kind, &r.Reason)
+		r := Reject{Reject: schema.Reject{Source: d.source}}
+		err := rows.Scan(&r.Sink, &r.Segment, &r.Record, &r.ID, &r.Kind, &r.Reason)
 		rejects = append(rejects, r)
 		return err
-	}, `SELECT segment, record, id, kind, reason FROM reject ORDER BY segment DESC, record DESC LIMIT ?`, limit)
+	}, `SELECT sink, segment, record, id, kind, reason FROM reject WHERE `+where+` ORDER BY segment DESC, record DESC, sink LIMIT ?`, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read rejects of %s: %w", d.source, err)
 	}

@@ -17,7 +17,7 @@ import (
 
 // Format is the newest version of the state file this program reads; the
 // number of migrations it knows.
-const Format = 1
+const Format = 2
 
 // What a caller tells apart.
 var (
@@ -66,22 +66,40 @@ func Open(ctx context.Context, dir, source string) (*DB, error) {
 }
 
 // OpenReader opens the state of a source for reading, beside whoever holds it.
-// ErrNone, ErrNewer.
+// A file of an older format is migrated first, unless it is held. ErrNone,
+// ErrNewer, ErrHeld.
 func OpenReader(ctx context.Context, dir, source string) (*DB, error) {
 	path := file(dir, source)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("open state of %s: %w", source, ErrNone)
 	}
 	db, err := openFile(ctx, path, "rw")
-	if err == nil {
-		if err = checkFormat(ctx, db); err != nil {
-			err = errors.Join(err, db.Close())
-		}
-	}
 	if err != nil {
 		return nil, opening(dir, source, err)
 	}
-	return &DB{db: db, source: source}, nil
+	version, err := format(ctx, db)
+	if err != nil {
+		return nil, opening(dir, source, errors.Join(err, db.Close()))
+	}
+	if version == Format {
+		return &DB{db: db, source: source}, nil
+	}
+	if err := db.Close(); err != nil {
+		return nil, opening(dir, source, err)
+	}
+	return openOlder(ctx, dir, source)
+}
+
+// openOlder has the file migrated by a writer, and opens it then.
+func openOlder(ctx context.Context, dir, source string) (*DB, error) {
+	d, err := Open(ctx, dir, source)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.Close(); err != nil {
+		return nil, opening(dir, source, err)
+	}
+	return OpenReader(ctx, dir, source)
 }
 
 // opening says which file could not be opened, and what to do about it.
@@ -140,12 +158,9 @@ func openFile(ctx context.Context, path, mode string) (*sql.DB, error) {
 }
 
 func migrate(ctx context.Context, db *sql.DB) error {
-	if err := checkFormat(ctx, db); err != nil {
+	version, err := format(ctx, db)
+	if err != nil {
 		return err
-	}
-	var version int
-	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
-		return fmt.Errorf("read state format: %w", err)
 	}
 	for ; version < Format; version++ {
 		if err := step(ctx, db, version+1); err != nil {
@@ -170,15 +185,16 @@ func step(ctx context.Context, db *sql.DB, version int) error {
 	})
 }
 
-func checkFormat(ctx context.Context, db *sql.DB) error {
+// format of the file; ErrNewer.
+func format(ctx context.Context, db *sql.DB) (int, error) {
 	var version int
 	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
-		return fmt.Errorf("read state format: %w", err)
+		return 0, fmt.Errorf("read state format: %w", err)
 	}
 	if version > Format {
-		return fmt.Errorf("%w: %d, this program reads up to %d", ErrNewer, version, Format)
+		return 0, fmt.Errorf("%w: %d, this program reads up to %d", ErrNewer, version, Format)
 	}
-	return nil
+	return version, nil
 }
 
 func inTx(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) error {

@@ -1,0 +1,116 @@
+package state
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/idtrail/idtrail/schema"
+)
+
+// keptNotices are remembered; a sink that is given none of them for so long
+// loses the oldest, and counts them.
+const keptNotices = 10_000
+
+// NoticeSuffix stands behind a sink's name where its position among the notices
+// is meant: {0, id of the next notice}.
+const NoticeSuffix = "/notices"
+
+// Notice is an event of our own, to be told to sinks beside records.
+type Notice struct {
+	ID    int64
+	At    time.Time
+	Event schema.Event
+}
+
+// AddNotices remembers events to be told to sinks, but for those that are
+// remembered already under their metadata.uid, and returns the id that the next
+// notice had before.
+func (d *DB) AddNotices(ctx context.Context, events ...schema.Event) (first int64, err error) {
+	err = inTx(ctx, d.db, func(tx *sql.Tx) error {
+		if first, err = nextNotice(ctx, tx.QueryRowContext); err != nil {
+			return err
+		}
+		for i := range events {
+			if err := addNotice(ctx, tx, &events[i]); err != nil {
+				return err
+			}
+		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM notice WHERE id <= (SELECT max(id) FROM notice) - ?`, keptNotices)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("remember notices of %s: %w", d.source, err)
+	}
+	return first, nil
+}
+
+// addNotice asks first whether it is there: a conflict could use up an id, and
+// a hole would be counted as a notice lost.
+func addNotice(ctx context.Context, tx *sql.Tx, e *schema.Event) error {
+	text, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx,
+		`INSERT INTO notice (at_ms, uid, event) SELECT ?1, ?2, ?3 WHERE NOT EXISTS (SELECT 1 FROM notice WHERE uid = ?2)`,
+		e.Time, e.Metadata.UID, string(text))
+	return err
+}
+
+func nextNotice(ctx context.Context, query func(context.Context, string, ...any) *sql.Row) (int64, error) {
+	var next int64
+	err := query(ctx, `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'notice'), 0) + 1`).Scan(&next)
+	return next, err
+}
+
+// Notices returns the notices from an id on, oldest first.
+func (d *DB) Notices(ctx context.Context, from int64, limit int) ([]Notice, error) {
+	var notices []Notice
+	err := d.each(ctx, func(rows *sql.Rows) error {
+		var n Notice
+		var at int64
+		var text []byte
+		if err := rows.Scan(&n.ID, &at, &text); err != nil {
+			return err
+		}
+		n.At = time.UnixMilli(at).UTC()
+		if err := json.Unmarshal(text, &n.Event); err != nil {
+			return err
+		}
+		notices = append(notices, n)
+		return nil
+	}, `SELECT id, at_ms, event FROM notice WHERE id >= ? ORDER BY id LIMIT ?`, from, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read notices of %s: %w", d.source, err)
+	}
+	return notices, nil
+}
+
+// PendingNotices are those from an id on.
+type PendingNotices struct {
+	// Next is the id the next notice will have.
+	Next int64 `json:"-"`
+	// Kept are there; Lost were forgotten.
+	Kept   int64     `json:"notices"`
+	Lost   int64     `json:"lost,omitempty"`
+	Oldest time.Time `json:"oldest,omitzero"`
+}
+
+// PendingNotices counts the notices from an id on.
+func (d *DB) PendingNotices(ctx context.Context, from int64) (PendingNotices, error) {
+	var p PendingNotices
+	var oldest sql.NullInt64
+	next, err := nextNotice(ctx, d.db.QueryRowContext)
+	if err == nil {
+		err = d.db.QueryRowContext(ctx, `SELECT count(*), min(at_ms) FROM notice WHERE id >= ?`, from).Scan(&p.Kept, &oldest)
+	}
+	if err != nil {
+		return PendingNotices{}, fmt.Errorf("count notices of %s: %w", d.source, err)
+	}
+	p.Next, p.Oldest = next, fromMillis(oldest)
+	p.Lost = max(next-from-p.Kept, 0) // notices may be added between the two
+	return p, nil
+}
