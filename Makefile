@@ -13,12 +13,21 @@ GOLANGCI_VERSION  := v2.15.0
 GOFUMPT_VERSION   := v0.12.0
 VERSITYGW_VERSION := v1.8.0
 DUCKDB_VERSION    := 1.5.6-r.1
+OTELCOL_VERSION   := v0.145.0
+PRISM_VERSION     := 5.14.2
+JSYAML_VERSION    := 4.3.2
+DATADOG_VERSION   := $(shell sed -nE 's|.*github.com/DataDog/datadog-api-client-go/v2 ([^ ]+).*|\1|p' go.mod)
 
 CACHE     := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/idtrail
 GOLANGCI  := $(CACHE)/golangci-lint-$(GOLANGCI_VERSION)/golangci-lint
 GOFUMPT   := $(CACHE)/gofumpt-$(GOFUMPT_VERSION)/gofumpt
 VERSITYGW := $(CACHE)/versitygw-$(VERSITYGW_VERSION)/versitygw
 DUCKDB    := $(CACHE)/duckdb-$(DUCKDB_VERSION)
+PRISM     := $(CACHE)/prism-$(PRISM_VERSION)
+# What its manifest holds is part of the collector's version.
+OTELCOL_MANIFEST := integration/harness/otelcol/builder.yaml
+OTELCOL     := $(CACHE)/otelcol-$(OTELCOL_VERSION)-$(shell cksum <$(OTELCOL_MANIFEST) | cut -d' ' -f1)
+DATADOG_API := $(CACHE)/datadog-api-$(DATADOG_VERSION).json
 
 # What a caller may set: make fuzz FUZZTIME=5m, make microbench BENCH=Flush.
 FUZZTIME ?= 10s
@@ -50,10 +59,12 @@ race: ## Run all tests, a kill at every step among them, with the race detector
 	go test -race -shuffle=on -timeout 15m $(PKG)
 
 .PHONY: integration
-integration: $(VERSITYGW) $(DUCKDB)/.done build ## Run the tests against a real S3 server and DuckDB; needs Node too
+integration: $(VERSITYGW) $(DUCKDB)/.done $(OTELCOL)/.done $(PRISM)/.done $(DATADOG_API) build ## Run the tests against real programs: S3, DuckDB, OpenTelemetry Collector, Prism; needs Node too
 	@log=$$(mktemp) && trap 'rm -f "$$log"' EXIT && cd integration && \
 	echo "go test ./... (in integration/)" && \
-	IDTRAIL_INTEGRATION=1 IDTRAIL_VERSITYGW='$(VERSITYGW)' IDTRAIL_DUCKDB='$(DUCKDB)' IDTRAIL_BINARY='$(CURDIR)/bin/idtrail' \
+	IDTRAIL_INTEGRATION=1 IDTRAIL_VERSITYGW='$(VERSITYGW)' IDTRAIL_DUCKDB='$(DUCKDB)' \
+	  IDTRAIL_OTELCOL='$(OTELCOL)/otelcol' IDTRAIL_PRISM='$(PRISM)' IDTRAIL_DATADOG_API='$(DATADOG_API)' \
+	  IDTRAIL_BINARY='$(CURDIR)/bin/idtrail' \
 	  go test -count=1 -timeout 20m -v ./... 2>&1 | tee "$$log" | { grep -vE '^(=== |PASS$$| *--- PASS)' || true; } && \
 	if grep -E '^ *--- SKIP' "$$log"; then echo 'integration: tests were skipped' >&2; exit 1; fi
 
@@ -119,3 +130,27 @@ $(DUCKDB)/.done:
 	mkdir -p '$(@D)'
 	npm install --prefix '$(@D)' --no-audit --no-fund --no-save --ignore-scripts '@duckdb/node-api@$(DUCKDB_VERSION)'
 	touch '$@'
+
+# Two compilers at a time: some of its packages take 2 GB each to compile.
+$(OTELCOL)/.done:
+	@echo "one-time: OpenTelemetry Collector $(OTELCOL_VERSION), some minutes and 4 GB of memory"
+	mkdir -p '$(@D)'
+	GOBIN='$(@D)' go install go.opentelemetry.io/collector/cmd/builder@$(OTELCOL_VERSION)
+	cp '$(OTELCOL_MANIFEST)' '$(@D)/builder.yaml'
+	cd '$(@D)' && CGO_ENABLED=0 GOFLAGS="$${GOFLAGS-} -p=2" ./builder --config builder.yaml --ldflags='-s -w'
+	mv '$(@D)/source/otelcol' '$(@D)/otelcol'
+	rm -rf '$(@D)/source' '$(@D)/builder'
+	touch '$@'
+
+$(PRISM)/.done:
+	@echo "one-time: Prism $(PRISM_VERSION) for Node"
+	@command -v node npm >/dev/null || { echo 'make integration needs Node 20 or later, with npm' >&2; exit 1; }
+	mkdir -p '$(@D)'
+	npm install --prefix '$(@D)' --no-audit --no-fund --no-save --ignore-scripts \
+	  '@stoplight/prism-cli@$(PRISM_VERSION)' 'js-yaml@$(JSYAML_VERSION)'
+	touch '$@'
+
+# What Datadog says of its API comes with its own client for Go.
+$(DATADOG_API): integration/harness/prism/cut.mjs $(PRISM)/.done
+	go mod download github.com/DataDog/datadog-api-client-go/v2
+	node '$<' "$$(go list -m -f '{{.Dir}}' github.com/DataDog/datadog-api-client-go/v2)/.generator/schemas" '$(PRISM)' '$@'

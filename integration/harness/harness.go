@@ -1,10 +1,12 @@
 // Package harness starts the real programs that idtrail is tested against: an
-// S3 server (versitygw) and a SQL reader of the lake (DuckDB), and reads
-// Parquet with another library than the one that writes it.
+// S3 server (versitygw), a SQL reader of the lake (DuckDB), receivers of what is
+// sent to a SIEM (an OpenTelemetry Collector, and Prism serving Datadog's own
+// description of its API), and reads Parquet with another library than the one
+// that writes it.
 //
 // The programs come from `make integration`, which sets IDTRAIL_INTEGRATION=1
-// and names them in IDTRAIL_VERSITYGW and IDTRAIL_DUCKDB. Under it, a program
-// that is missing fails the test; without it, the test is skipped.
+// and names them in IDTRAIL_VERSITYGW and the like. Under it, a program that is
+// missing fails the test; without it, the test is skipped.
 package harness
 
 import (
@@ -14,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -46,10 +49,17 @@ type process struct {
 // start starts a server that listens on address, and waits until it does.
 func start(t testing.TB, address string, cmd *exec.Cmd) error {
 	t.Helper()
+	_, err := startProcess(t, cmd, address)
+	return err
+}
+
+// startProcess starts a server, and waits until it listens on every address.
+func startProcess(t testing.TB, cmd *exec.Cmd, addresses ...string) (*process, error) {
+	t.Helper()
 	p := &process{cmd: cmd, done: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = &p.output, &p.output
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start %s: %w", cmd.Path, err)
+		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
 	}
 	t.Cleanup(func() { p.stop(t) })
 	var ended sync.WaitGroup
@@ -57,7 +67,12 @@ func start(t testing.TB, address string, cmd *exec.Cmd) error {
 		_ = cmd.Wait() // it is killed in the end
 		close(p.done)
 	})
-	return p.waitFor(address)
+	for _, address := range addresses {
+		if err := p.waitFor(address); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
 }
 
 // waitFor waits until the server accepts connections.
@@ -77,6 +92,19 @@ func (p *process) waitFor(address string) error {
 			return fmt.Errorf("%s does not answer on %s: %w: %s", p.cmd.Path, address, err, p.output.String())
 		case <-tick.C:
 		}
+	}
+}
+
+// end asks the server to end by itself, and waits until it has.
+func (p *process) end() error {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("end %s: %w", p.cmd.Path, err)
+	}
+	select {
+	case <-p.done:
+		return nil
+	case <-time.After(startTimeout):
+		return fmt.Errorf("%s does not end: %s", p.cmd.Path, p.output.String())
 	}
 }
 
