@@ -16,8 +16,10 @@ import (
 	"github.com/idtrail/idtrail/schema"
 )
 
-// Protocol is what is particular to a receiver. A [Sink] calls Append and
-// Frame from one goroutine, and Send and Ask from one other at a time.
+// Protocol is what is particular to a receiver. A [Sink] may deliver several
+// sources at once, but never calls Append twice at a time, nor two of Send and
+// Ask: a Protocol may keep a scratch buffer for each of the two sides. Frame
+// returns the same always.
 type Protocol interface {
 	// Append appends e, encoded as one entry, to dst and returns it with what
 	// was done to the event. e is shared and must not be changed. An error says
@@ -121,4 +123,29 @@ type Options struct {
 	AckWait, AckTimeout time.Duration
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
+}
+
+const (
+	defaultMaxBytes   = 1_000_000
+	defaultMaxEntries = 1000
+)
+
+func (o *Options) setDefaults() {
+	setDefault(&o.MaxBytes, defaultMaxBytes)
+	setDefault(&o.MaxEntries, defaultMaxEntries)
+	setDefault(&o.Attempts, 6)
+	setDefault(&o.Wait, time.Second)
+	setDefault(&o.MaxWait, 30*time.Second)
+	setDefault(&o.MaxAsked, 2*time.Minute)
+	setDefault(&o.AckWait, 30*time.Second)
+	setDefault(&o.AckTimeout, 300*time.Second)
+	if o.Now == nil {
+		o.Now = time.Now //nolint:forbidigo // the clock where none is handed in
+	}
+}
+
+func setDefault[T int | time.Duration](v *T, d T) {
+	if *v <= 0 {
+		*v = d
+	}
 }
