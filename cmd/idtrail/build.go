@@ -43,8 +43,8 @@ type builder struct {
 // ctx is for making it, not for reading.
 type makeSource func(ctx context.Context, b *builder, s config.Source, ledger extract.Ledger) (extract.Source, error)
 
-// makeSink makes a sink of one kind.
-type makeSink func(o lake.Options) load.Sink
+// makeSink makes a sink of one kind; store is the lake's.
+type makeSink func(b *builder, s config.Sink, store blob.Store) (load.Sink, error)
 
 // sourceKinds and sinkKinds are the one table of everything idtrail reads from
 // and writes to.
@@ -61,8 +61,8 @@ func sourceKinds() map[string]makeSource {
 
 func sinkKinds() map[string]makeSink {
 	return map[string]makeSink{
-		config.KindParquet: func(o lake.Options) load.Sink { return lake.NewParquet(o) },
-		config.KindJSON:    func(o lake.Options) load.Sink { return lake.NewJSON(o) },
+		config.KindParquet: newParquet,
+		config.KindJSON:    newJSON,
 	}
 }
 
@@ -139,22 +139,50 @@ func (b *builder) archiveInS3(ctx context.Context, s *config.Archive, o *archive
 }
 
 // sinks makes all sinks, over the store of the lake.
-func (b *builder) sinks(store blob.Store) []pipeline.Sink {
+func (b *builder) sinks(store blob.Store) ([]pipeline.Sink, error) {
 	sinks := make([]pipeline.Sink, len(b.config.Sinks))
 	for i, s := range b.config.Sinks {
-		sinks[i].Sink = sinkKinds()[s.Kind](lake.Options{
-			Name:     s.Name,
-			Store:    store,
-			Every:    s.Every,
-			MaxBytes: s.MaxBytes,
-			TempDir:  b.config.Limits.TempDir,
-			Writer:   "idtrail " + readVersions().Version,
-			Mapping:  transform.Version,
-			Now:      b.now,
-			Logger:   b.log.With("sink", s.Name),
-		})
+		sink, err := b.sink(s, store)
+		if err != nil {
+			return nil, fmt.Errorf("make sink %s: %w", s.Name, err)
+		}
+		sinks[i] = sink
 	}
-	return sinks
+	return sinks, nil
+}
+
+func (b *builder) sink(s config.Sink, store blob.Store) (pipeline.Sink, error) {
+	newSink, ok := sinkKinds()[s.Kind]
+	if !ok {
+		return pipeline.Sink{}, fmt.Errorf("nothing writes kind %s", s.Kind)
+	}
+	sink, err := newSink(b, s, store)
+	if err != nil || s.Stream == nil {
+		return pipeline.Sink{Sink: sink}, err
+	}
+	return b.streaming(sink, s.Stream)
+}
+
+func newParquet(b *builder, s config.Sink, store blob.Store) (load.Sink, error) {
+	return lake.NewParquet(b.lakeOptions(s, store)), nil
+}
+
+func newJSON(b *builder, s config.Sink, store blob.Store) (load.Sink, error) {
+	return lake.NewJSON(b.lakeOptions(s, store)), nil
+}
+
+func (b *builder) lakeOptions(s config.Sink, store blob.Store) lake.Options {
+	return lake.Options{
+		Name:     s.Name,
+		Store:    store,
+		Every:    s.Every,
+		MaxBytes: s.MaxBytes,
+		TempDir:  b.config.Limits.TempDir,
+		Writer:   "idtrail " + readVersions().Version,
+		Mapping:  transform.Version,
+		Now:      b.now,
+		Logger:   b.log.With("sink", s.Name),
+	}
 }
 
 // store opens a place of the config.
@@ -239,11 +267,15 @@ func (b *builder) pipeline(ctx context.Context) (*pipeline.Pipeline, error) {
 	if err := os.MkdirAll(c.Limits.TempDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make directory for temporary files: %w", err)
 	}
+	sinks, err := b.sinks(store)
+	if err != nil {
+		return nil, err
+	}
 	return &pipeline.Pipeline{
 		StateDir: c.State,
 		Raw:      raw,
 		Lake:     store,
-		Sinks:    b.sinks(store),
+		Sinks:    sinks,
 		Limits: pipeline.Limits{
 			SegmentBytes:   c.Limits.SegmentBytes,
 			SegmentRecords: int64(c.Limits.SegmentRecords),

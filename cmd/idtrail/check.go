@@ -130,9 +130,10 @@ func (k *checker) all(ctx context.Context, c *config.Config) {
 	k.directory("state", c.State)
 	k.directory("temp", c.Limits.TempDir)
 	k.store(ctx, "raw", c.Raw)
-	if lake := k.store(ctx, "lake", c.Lake); lake != nil {
-		for _, sink := range k.b.sinks(lake) {
-			k.sink(ctx, sink.Sink)
+	lake := k.store(ctx, "lake", c.Lake)
+	for _, s := range c.Sinks {
+		if s.Stream != nil || lake != nil {
+			k.sink(ctx, s, lake)
 		}
 	}
 	for _, s := range c.Sources {
@@ -261,23 +262,59 @@ func (k *checker) tryStore(ctx context.Context, store blob.Store, s config.Store
 	return store.Delete(ctx, key)
 }
 
-func (k *checker) sink(ctx context.Context, s load.Sink) {
-	c, ok := s.(load.Checker)
-	if !ok {
-		return
-	}
+func (k *checker) sink(ctx context.Context, s config.Sink, lake blob.Store) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	k.doing.Store("sink " + s.Name())
-	if err := c.Check(ctx, k.write); err != nil {
-		k.failed("sink", s.Name(), err)
+	k.doing.Store("sink " + s.Name)
+	sink, err := k.b.sink(s, lake)
+	if err != nil {
+		k.failed("sink", s.Name, err)
 		return
 	}
-	what := "can be read"
-	if k.write {
-		what = "can be written"
+	if c, ok := sink.Sink.(load.Checker); ok {
+		if err := c.Check(ctx, k.write); err != nil {
+			k.failed("sink", s.Name, err)
+			return
+		}
+		k.add(checked{Part: "sink", Name: s.Name, State: checkOK, What: k.tried(s)})
 	}
-	k.add(checked{Part: "sink", Name: s.Name(), State: checkOK, What: what})
+	if s.Stream != nil {
+		k.start(s)
+	}
+}
+
+// tried says what a sink's check has shown.
+func (k *checker) tried(s config.Sink) string {
+	switch {
+	case s.OTLP != nil:
+		return "answers"
+	case s.Stream != nil:
+		return "answers, and takes our key"
+	case k.write:
+		return "can be written"
+	default:
+		return "can be read"
+	}
+}
+
+// start says what a sink that streams gets of a source it is new to.
+func (k *checker) start(s config.Sink) {
+	what := startWords(s.Stream.Start, k.a.Now())
+	k.add(checked{Part: "sink", Name: s.Name, State: checkOK, What: "of a source it is new to it gets " + what})
+	if s.Datadog == nil || s.Stream.Start.Now {
+		return
+	}
+	if at := s.Stream.Start.Since.At(k.a.Now()); !s.Stream.Start.Beginning && k.a.Now().Sub(at) <= datadogWindow {
+		return
+	}
+	became := "shown at the time they are sent at, their own in event_time (too_old: restamp)"
+	if s.Datadog.TooOld == config.TooOldSkip {
+		became = "not sent (too_old: skip)"
+	}
+	k.add(checked{
+		Part: "sink", Name: s.Name, State: checkWarning,
+		What: "Datadog takes no event older than 18h at its time: older ones are " + became,
+	})
 }
 
 func (k *checker) source(ctx context.Context, s config.Source) {

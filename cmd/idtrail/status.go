@@ -51,7 +51,11 @@ func (a *app) status(ctx context.Context, within string) error {
 	b := a.builder(c)
 	// Nothing is opened but the state, and nothing made: whoever looks may have
 	// no right to more.
-	p := &pipeline.Pipeline{StateDir: c.State, Sinks: b.sinks(nil), Log: a.log, Now: a.Now}
+	sinks, err := b.shownSinks()
+	if err != nil {
+		return err
+	}
+	p := &pipeline.Pipeline{StateDir: c.State, Sinks: sinks, Log: a.log, Now: a.Now}
 	all, failures := a.statuses(ctx, p, b.pipelineSources(ctx))
 	if ctx.Err() != nil {
 		return errInterrupted
