@@ -74,9 +74,6 @@ func (d *decoder) checkDatadog(at string, o *Datadog) {
 
 func (d *decoder) checkSplunkHEC(at string, o *SplunkHEC) {
 	d.checkReceiver(at+".url", o.URL, "https://splunk.example.com:8088")
-	if strings.Contains(o.URL, "/services/collector") {
-		d.fail(at+".url", "has the path of an endpoint; write what stands before /services/collector")
-	}
 	d.checkCredential(at+".token", o.Token, "${env:SPLUNK_TOKEN}")
 	if o.Index != "" && !indexForm.MatchString(o.Index) {
 		d.fail(at+".index", "%q is no index; use a-z, 0-9, _ and -, at most 80", clip(o.Index))

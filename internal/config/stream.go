@@ -56,7 +56,8 @@ type Start struct {
 
 // StreamFilter names the events a sink gets: those that every list given names.
 type StreamFilter struct {
-	// Class are names of OCSF classes, see [EventClasses]; none is all.
+	// Class are names of OCSF classes, see [EventClasses]; none is all. What
+	// idtrail itself has to tell passes all the same.
 	Class []string `yaml:"class"`
 	// MinSeverity is the least of [Severities]; "" is any.
 	MinSeverity string `yaml:"min_severity"`
@@ -68,7 +69,8 @@ type StreamFilter struct {
 
 // Redact is one rule of what a sink does not get to see.
 type Redact struct {
-	// Fields are names of columns, with dots, or of groups of them.
+	// Fields are names of attributes, with dots, or of groups of them; which
+	// there are, the package that redacts knows.
 	Fields []string `yaml:"fields"`
 	// With is one of the Redact constants.
 	With string `yaml:"with"`
@@ -76,11 +78,10 @@ type Redact struct {
 	Key Secret `yaml:"key"`
 }
 
-// EventClasses are the OCSF classes events have, by OCSF's own names.
+// EventClasses are the OCSF classes of the vendors' events, by OCSF's own names.
 func EventClasses() []string {
 	return []string{
-		"account_change", "api_activity", "authentication", "base_event", "entity_management",
-		"group_management", "user_access",
+		"account_change", "api_activity", "authentication", "entity_management", "group_management", "user_access",
 	}
 }
 
@@ -118,7 +119,7 @@ func DatadogSites() []string {
 
 // SplunkHEC sends events to a Splunk HTTP event collector.
 type SplunkHEC struct {
-	// URL is the collector's, without the path of its endpoints.
+	// URL is what stands before /services/collector, or the endpoint itself.
 	URL string `yaml:"url"`
 	// Token is empty when the file was loaded without secrets.
 	Token Secret `yaml:"token"`
@@ -132,8 +133,7 @@ type SplunkHEC struct {
 	AckWait time.Duration `yaml:"ack_wait"`
 	// MaxRequest is the largest body of a request, before compression.
 	MaxRequest int64 `yaml:"max_request"`
-	// CAFile holds the certificates (PEM) that sign the collector's; "" is the
-	// system's.
+	// CAFile holds certificates (PEM) to trust beside the system's.
 	CAFile string `yaml:"ca_file"`
 }
 
@@ -143,8 +143,7 @@ type OTLP struct {
 	// Headers of every request. Their values are empty when the file was loaded
 	// without secrets.
 	Headers map[string]Secret `yaml:"headers"`
-	// CAFile holds the certificates (PEM) that sign the receiver's; "" is the
-	// system's.
+	// CAFile holds the certificates (PEM) to trust; "" is the system's.
 	CAFile string `yaml:"ca_file"`
 }
 
