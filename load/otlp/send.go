@@ -1,0 +1,177 @@
+package otlp
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+
+	"github.com/idtrail/idtrail/load/stream"
+	"github.com/idtrail/idtrail/schema"
+)
+
+const (
+	protobufType = "application/x-protobuf"
+	// maxRecord is how large a record may be before its raw record is left out:
+	// many stores take no larger one.
+	maxRecord = 1_000_000
+	// maxAnswer of a body is read.
+	maxAnswer = 64 << 10
+)
+
+// protocol is OTLP over HTTP.
+type protocol struct {
+	url, host string
+	header    http.Header
+	client    *http.Client
+	now       func() time.Time
+}
+
+var _ stream.Protocol = (*protocol)(nil)
+
+// Append appends an event as a LogRecord. There is none that cannot be one.
+func (*protocol) Append(dst []byte, e *schema.Event, now time.Time) ([]byte, stream.Mark, error) {
+	b := appendRecord(dst, e, now, true)
+	if len(b)-len(dst) <= maxRecord || e.RawData == "" {
+		return b, stream.Mark{}, nil
+	}
+	return appendRecord(dst, e, now, false), stream.Mark{Slimmed: true}, nil
+}
+
+// Frame is empty: what stands before the records tells their length, and so is
+// put there by Send.
+func (*protocol) Frame() stream.Frame { return stream.Frame{} }
+
+// Send posts a body.
+func (p *protocol) Send(ctx context.Context, r stream.Request) stream.Answer {
+	body, err := pack(r.Body)
+	if err != nil {
+		return stream.Answer{Outcome: stream.Busy, Err: fmt.Errorf("compress a request: %w", err)}
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url, bytes.NewReader(body))
+	if err != nil {
+		return stream.Answer{Outcome: stream.Denied, Err: errors.New("the url cannot be called")}
+	}
+	req.Header = p.header.Clone()
+	resp, err := p.client.Do(req)
+	if err != nil {
+		return unanswered(ctx, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	return answered(resp, r.Entries, p.now())
+}
+
+// pack puts the head before the records and compresses them. Without records, it
+// is the empty request.
+func pack(records []byte) ([]byte, error) {
+	var out bytes.Buffer
+	out.Grow(len(records)/8 + 1024)
+	zip, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
+	if err != nil {
+		return nil, err
+	}
+	if len(records) > 0 {
+		_, err = zip.Write(appendHead(nil, len(records)))
+	}
+	_, errRecords := zip.Write(records)
+	return out.Bytes(), errors.Join(err, errRecords, zip.Close())
+}
+
+// unanswered says what it means that no answer came. An error's own text is shown
+// only where it cannot hold what a receiver sent.
+func unanswered(ctx context.Context, err error) stream.Answer {
+	if ctx.Err() != nil {
+		return stream.Answer{Outcome: stream.Unknown, Err: fmt.Errorf("wait for the receiver's answer: %w", ctx.Err())}
+	}
+	var (
+		cert    *tls.CertificateVerificationError
+		op      *net.OpError
+		timeout interface{ Timeout() bool }
+	)
+	switch {
+	case errors.As(err, &cert):
+		return stream.Answer{Outcome: stream.Denied, Err: fmt.Errorf("trust the receiver (is ca_file right?): %w", cert)}
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return stream.Answer{Outcome: stream.Denied, Err: errors.New("the receiver speaks plain http, not https")}
+	case errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect"):
+		return stream.Answer{Outcome: stream.Busy, Err: fmt.Errorf("reach the receiver: %w", op)}
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return stream.Answer{Outcome: stream.Unknown, Err: errors.New("the receiver did not answer in time")}
+	default:
+		return stream.Answer{Outcome: stream.Unknown, Err: errors.New("the connection ended before a valid answer came")}
+	}
+}
+
+// answered says what an answer means.
+func answered(resp *http.Response, entries int, now time.Time) stream.Answer {
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")) // what is none is no page
+	if resp.StatusCode/100 == 2 && kind != "text/html" {
+		return accepted(resp, kind, entries)
+	}
+	_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer) // so that the connection can be used again
+	a := stream.Answer{Outcome: outcome(resp.StatusCode)}
+	a.Err = fmt.Errorf("the receiver answered %d%s", resp.StatusCode, advice(resp.StatusCode))
+	if resp.StatusCode/100 == 2 {
+		a.Outcome, a.Err = stream.Denied, errors.New("a web page answered, no receiver of OTLP logs: check url")
+	}
+	if a.Outcome == stream.Busy || a.Outcome == stream.Unknown {
+		a.Wait = retryAfter(resp.Header.Get("Retry-After"), now)
+	}
+	return a
+}
+
+func outcome(status int) stream.Outcome {
+	switch status {
+	case http.StatusBadRequest, http.StatusUnprocessableEntity:
+		return stream.Refused
+	case http.StatusRequestEntityTooLarge:
+		return stream.TooLarge
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return stream.Busy
+	case http.StatusNotImplemented, http.StatusHTTPVersionNotSupported:
+		return stream.Denied
+	}
+	if status >= 500 {
+		return stream.Unknown
+	}
+	return stream.Denied
+}
+
+// advice says what to look at, for the statuses that somebody has to act upon.
+func advice(status int) string {
+	switch {
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		return ": check headers (key or token)"
+	case status == http.StatusNotFound || status == http.StatusMethodNotAllowed:
+		return ": check url, nothing takes OTLP logs there"
+	case status == http.StatusUnsupportedMediaType:
+		return ": it takes no protobuf or no gzip"
+	case status == http.StatusProxyAuthRequired:
+		return ": the proxy wants a password"
+	case status/100 == 3:
+		return ": a redirect, which is not followed; check url"
+	case status == http.StatusBadRequest:
+		return ": it finds something wrong in the data"
+	}
+	return ""
+}
+
+// retryAfter reads the header's two forms: seconds, and a date.
+func retryAfter(v string, now time.Time) time.Duration {
+	if seconds, err := strconv.ParseInt(v, 10, 32); err == nil {
+		return max(0, time.Duration(seconds)*time.Second)
+	}
+	if at, err := http.ParseTime(v); err == nil {
+		return max(0, at.Sub(now))
+	}
+	return 0
+}

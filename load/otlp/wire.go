@@ -1,0 +1,252 @@
+package otlp
+
+import (
+	"encoding/binary"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// The field numbers of OTLP's messages, named message and field
+// (opentelemetry/proto/{logs,common,resource}/v1, collector/logs/v1).
+const (
+	requestResourceLogs protowire.Number = 1
+
+	resourceLogsResource  protowire.Number = 1
+	resourceLogsScopeLogs protowire.Number = 2
+	resourceAttributes    protowire.Number = 1
+	scopeLogsScope        protowire.Number = 1
+	scopeLogsRecords      protowire.Number = 2
+	scopeName             protowire.Number = 1
+
+	recordTime           protowire.Number = 1
+	recordSeverityNumber protowire.Number = 2
+	recordSeverityText   protowire.Number = 3
+	recordBody           protowire.Number = 5
+	recordAttributes     protowire.Number = 6
+	recordObserved       protowire.Number = 11
+	recordEventName      protowire.Number = 12
+
+	keyValueKey   protowire.Number = 1
+	keyValueValue protowire.Number = 2
+	anyString     protowire.Number = 1
+	anyBool       protowire.Number = 2
+	anyInt        protowire.Number = 3
+	anyDouble     protowire.Number = 4
+	anyArray      protowire.Number = 5
+	anyList       protowire.Number = 6
+	arrayValues   protowire.Number = 1
+	listValues    protowire.Number = 1
+
+	responsePartial protowire.Number = 1
+	partialRejected protowire.Number = 1
+)
+
+// encoder appends protobuf to b. It is written by hand, and not by the generated
+// types, because those take a tree of some hundred objects for each event.
+type encoder struct{ b []byte }
+
+// open begins a message in a field, and returns what close needs to end it.
+func (e *encoder) open(field protowire.Number) int {
+	e.b = protowire.AppendTag(e.b, field, protowire.BytesType)
+	e.b = append(e.b, 0) // enough for the length of most
+	return len(e.b)
+}
+
+func (e *encoder) close(start int) {
+	n := len(e.b) - start
+	var room [binary.MaxVarintLen64]byte
+	length := binary.AppendUvarint(room[:0], uint64(n))
+	if more := len(length) - 1; more > 0 {
+		e.b = append(e.b, length[:more]...)
+		copy(e.b[start+more:], e.b[start:start+n])
+	}
+	copy(e.b[start-1:], length)
+}
+
+func (e *encoder) text(field protowire.Number, v string) {
+	if v == "" {
+		return
+	}
+	e.b = protowire.AppendTag(e.b, field, protowire.BytesType)
+	e.b = protowire.AppendString(e.b, valid(v))
+}
+
+func (e *encoder) fixed64(field protowire.Number, v uint64) {
+	if v == 0 {
+		return
+	}
+	e.b = protowire.AppendTag(e.b, field, protowire.Fixed64Type)
+	e.b = protowire.AppendFixed64(e.b, v)
+}
+
+func (e *encoder) varint(field protowire.Number, v uint64) {
+	e.b = protowire.AppendTag(e.b, field, protowire.VarintType)
+	e.b = protowire.AppendVarint(e.b, v)
+}
+
+// valid is v as protobuf takes text: one byte that is no UTF-8, and a receiver
+// refuses the whole request.
+func valid(v string) string {
+	if utf8.ValidString(v) {
+		return v
+	}
+	return strings.ToValidUTF8(v, "\uFFFD")
+}
+
+// object appends keys with values to the message that e is in, each as a
+// KeyValue in field: the attributes of a record, or a list of keys and values.
+type object struct {
+	e     *encoder
+	field protowire.Number
+}
+
+// key begins a key's value.
+func (o object) key(key string) (pair, value int) {
+	pair = o.e.open(o.field)
+	o.e.text(keyValueKey, key)
+	return pair, o.e.open(keyValueValue)
+}
+
+func (o object) end(pair, value int) {
+	o.e.close(value)
+	o.e.close(pair)
+}
+
+// text leaves out what is empty, as do the others for pointers.
+func (o object) text(key, v string) {
+	if v != "" {
+		o.must(key, v)
+	}
+}
+
+// must writes text even if it is empty. Its lengths are known before.
+func (o object) must(key, v string) {
+	v = valid(v)
+	value := 1 + protowire.SizeBytes(len(v))
+	pair := 1 + protowire.SizeBytes(len(key)) + 1 + protowire.SizeBytes(value)
+	b := protowire.AppendTag(o.e.b, o.field, protowire.BytesType)
+	b = protowire.AppendVarint(b, uint64(pair)) //nolint:gosec // a length
+	b = protowire.AppendTag(b, keyValueKey, protowire.BytesType)
+	b = protowire.AppendString(b, key)
+	b = protowire.AppendTag(b, keyValueValue, protowire.BytesType)
+	b = protowire.AppendVarint(b, uint64(value)) //nolint:gosec // a length
+	b = protowire.AppendTag(b, anyString, protowire.BytesType)
+	o.e.b = protowire.AppendString(b, v)
+}
+
+func (o object) int(key string, v int64) {
+	pair, value := o.key(key)
+	o.e.varint(anyInt, uint64(v)) //nolint:gosec // how protobuf writes what is below 0
+	o.end(pair, value)
+}
+
+func (o object) int64(key string, v *int64) {
+	if v != nil {
+		o.int(key, *v)
+	}
+}
+
+func (o object) int32(key string, v *int32) {
+	if v != nil {
+		o.int(key, int64(*v))
+	}
+}
+
+func (o object) bool(key string, v *bool) {
+	if v == nil {
+		return
+	}
+	pair, value := o.key(key)
+	o.e.varint(anyBool, protowire.EncodeBool(*v))
+	o.end(pair, value)
+}
+
+func (o object) float(key string, v *float64) {
+	if v == nil {
+		return
+	}
+	pair, value := o.key(key)
+	o.e.b = protowire.AppendTag(o.e.b, anyDouble, protowire.Fixed64Type)
+	o.e.b = protowire.AppendFixed64(o.e.b, math.Float64bits(*v))
+	o.end(pair, value)
+}
+
+func (o object) time(key string, v *time.Time) {
+	if v == nil {
+		return
+	}
+	var room [len(time.RFC3339Nano) + 8]byte
+	o.must(key, string(v.AppendFormat(room[:0], time.RFC3339Nano)))
+}
+
+func (o object) texts(key string, vs []string) {
+	if len(vs) == 0 {
+		return
+	}
+	pair, value := o.key(key)
+	array := o.e.open(anyArray)
+	for _, v := range vs {
+		item := o.e.open(arrayValues)
+		o.e.b = protowire.AppendTag(o.e.b, anyString, protowire.BytesType)
+		o.e.b = protowire.AppendString(o.e.b, valid(v))
+		o.e.close(item)
+	}
+	o.e.close(array)
+	o.end(pair, value)
+}
+
+// pairs writes a map, its keys sorted.
+func (o object) pairs(key string, v map[string]string) {
+	if len(v) == 0 {
+		return
+	}
+	pair, value := o.key(key)
+	list := o.e.open(anyList)
+	for _, k := range slices.Sorted(maps.Keys(v)) {
+		object{o.e, listValues}.must(valid(k), v[k])
+	}
+	o.e.close(list)
+	o.end(pair, value)
+}
+
+// nest writes what v points to, if it does, as an object within o.
+func nest[T any](o object, key string, v *T, write func(object, *T)) {
+	if v == nil {
+		return
+	}
+	pair, value := o.key(key)
+	list := o.e.open(anyList)
+	write(object{o.e, listValues}, v)
+	o.e.close(list)
+	o.end(pair, value)
+}
+
+// nestAll writes an array of objects within o.
+func nestAll[T any](o object, key string, vs []T, write func(object, *T)) {
+	if len(vs) == 0 {
+		return
+	}
+	pair, value := o.key(key)
+	array := o.e.open(anyArray)
+	for i := range vs {
+		item := o.e.open(arrayValues)
+		list := o.e.open(anyList)
+		write(object{o.e, listValues}, &vs[i])
+		o.e.close(list)
+		o.e.close(item)
+	}
+	o.e.close(array)
+	o.end(pair, value)
+}
+
+// length begins a field of n bytes that follow.
+func (e *encoder) length(field protowire.Number, n int) {
+	e.b = protowire.AppendTag(e.b, field, protowire.BytesType)
+	e.b = protowire.AppendVarint(e.b, uint64(n)) //nolint:gosec // a length
+}
