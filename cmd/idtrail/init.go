@@ -16,7 +16,7 @@ import (
 	"github.com/idtrail/idtrail/internal/config"
 )
 
-// question is one that init asks; all but the one for files have a flag.
+// question is one that init asks; all but those that lead to others have a flag.
 type question struct {
 	flag, ask, usage string
 	answer           *string
@@ -29,6 +29,7 @@ func (w *answers) questions() []question {
 	auth0 := func() bool { return w.auth0 != "" }
 	region := func() bool { return w.trail != "" && w.region() == "" }
 	files := func() bool { return strings.HasPrefix(strings.ToLower(w.files), "y") }
+	siem := func() bool { return strings.HasPrefix(strings.ToLower(w.siem), "y") }
 	return []question{
 		{"lake", "Where should the lake be: a directory or s3://bucket/prefix?", "`place` of the lake: a directory or s3://bucket/prefix", &w.lake, nil},
 		{"state", "Where should the state be: a directory on a local disk?", "`directory` of the state, on a local disk", &w.state, nil},
@@ -45,26 +46,31 @@ func (w *answers) questions() []question {
 		{"cloudtrail", "Files of CloudTrail (empty: none)?", "`files` of CloudTrail", &w.cloudTrail, files},
 		{"auth0-users", "Files of exported Auth0 users (empty: none)?", "`files` of exported Auth0 users", &w.auth0Users, files},
 		{"cognito-users", "Files of exported Cognito users (empty: none)?", "`files` of exported Cognito users", &w.cognitoUsers, files},
+		{"", "Are events to be sent on, to Datadog, Splunk or an OpenTelemetry collector?", "", &w.siem, w.noSIEM},
+		{"datadog", "Datadog site to send events to, like datadoghq.eu (empty: none)?", "Datadog `site` to send events to, like datadoghq.eu", &w.datadog, siem},
+		{"splunk", "Splunk HTTP event collector, like https://splunk.example.com:8088 (empty: none)?", "`URL` of a Splunk HTTP event collector to send events to", &w.splunk, siem},
+		{"otlp", "OpenTelemetry collector, like https://otel.example.com:4318 (empty: none)?", "`URL` of an OpenTelemetry collector to send events to, over HTTP", &w.otlp, siem},
 	}
 }
 
 func (a *app) initCommand() *cobra.Command {
-	w := &answers{lake: "./data/lake", state: "./data/state", auth0Read: readBoth, files: "no"}
+	w := &answers{lake: "./data/lake", state: "./data/state", auth0Read: readBoth, files: "no", siem: "no"}
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Write a config, after a few questions or from flags",
 		Long: `Init writes a commented config (to -c, default ./idtrail.yaml) and makes ./data
 beside it. On a terminal it asks for what no flag says; else it takes flags and
 defaults. It never overwrites a file. Secrets are not asked for: the config
-names the environment variables that hold Auth0's, and those of AWS are found as
-the AWS SDK does, by environment, profile or role.
+names the environment variables that hold Auth0's and those of the receivers of
+events, and those of AWS are found as the AWS SDK does, by environment, profile
+or role.
 
 With events and users it makes two jobs, for two lines of cron: audit, without
 the users, to run often, and nightly, with them and the comparison.`,
 		Example: `  idtrail init
   idtrail init --auth0 acme.eu.auth0.com --cognito eu-west-1_Ab1Cd2Ef3 --trail logs
   idtrail init --auth0 acme.eu.auth0.com --auth0-read log --lake s3://my-bucket/lake
-  idtrail init --trail history --aws-region eu-west-1
+  idtrail init --trail history --aws-region eu-west-1 --datadog datadoghq.eu
   idtrail init --cloudtrail './trail/**/*.json.gz' -c /etc/idtrail/idtrail.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

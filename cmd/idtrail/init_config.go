@@ -41,6 +41,11 @@ type answers struct {
 	files                    string
 	auth0Logs, auth0Users    string
 	cloudTrail, cognitoUsers string
+
+	// siem, which begins with y for yes, leads to the questions below it: a site
+	// of Datadog, and URLs.
+	siem                  string
+	datadog, splunk, otlp string
 }
 
 // initSource is a source of the config to write.
@@ -74,7 +79,7 @@ func (w *answers) file() (string, error) {
 		fmt.Fprintf(&b, "  - name: %s\n%s", s.name, s.text)
 	}
 	b.WriteString("\n# Few large files are fast to query: a source is flushed once in this time.\n" +
-		"sinks:\n  - name: lake\n    kind: parquet\n    every: 1h\n")
+		"sinks:\n  - name: lake\n    kind: parquet\n    every: 1h\n" + w.sinkTexts())
 	left, right := w.sides()
 	if left != "" && right != "" {
 		fmt.Fprintf(&b, "\n# Compare the users of both sides; scope says who is expected on both.\n"+
@@ -155,10 +160,11 @@ func (w *answers) noFiles() bool {
 }
 
 func (w *answers) environment() []string {
-	if w.auth0 == "" {
-		return []string{}
+	names := []string{}
+	if w.auth0 != "" {
+		names = append(names, "AUTH0_CLIENT_ID", "AUTH0_CLIENT_SECRET")
 	}
-	return []string{"AUTH0_CLIENT_ID", "AUTH0_CLIENT_SECRET"}
+	return append(names, w.sinkEnvironment()...)
 }
 
 // sources are those of the answers: what is read live, then files.
