@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -34,6 +35,7 @@ type protocol struct {
 	header    http.Header
 	client    *http.Client
 	now       func() time.Time
+	zips      sync.Pool // of *gzip.Writer, which are large
 }
 
 var _ stream.Protocol = (*protocol)(nil)
@@ -53,9 +55,9 @@ func (*protocol) Frame() stream.Frame { return stream.Frame{} }
 
 // Send posts a body.
 func (p *protocol) Send(ctx context.Context, r stream.Request) stream.Answer {
-	body, err := pack(r.Body)
+	body, err := p.pack(r.Body)
 	if err != nil {
-		return stream.Answer{Outcome: stream.Busy, Err: fmt.Errorf("compress a request: %w", err)}
+		return stream.Answer{Outcome: stream.Busy, Err: err}
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url, bytes.NewReader(body))
 	if err != nil {
@@ -71,19 +73,26 @@ func (p *protocol) Send(ctx context.Context, r stream.Request) stream.Answer {
 }
 
 // pack puts the head before the records and compresses them. Without records, it
-// is the empty request.
-func pack(records []byte) ([]byte, error) {
+// is the empty request. The result is the request's own: a transport may read on
+// in it after it has answered.
+func (p *protocol) pack(records []byte) ([]byte, error) {
 	var out bytes.Buffer
 	out.Grow(len(records)/8 + 1024)
-	zip, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
-	if err != nil {
-		return nil, err
+	zip, _ := p.zips.Get().(*gzip.Writer)
+	if zip == nil {
+		zip, _ = gzip.NewWriterLevel(nil, gzip.BestSpeed) // a level there is
 	}
+	defer p.zips.Put(zip)
+	zip.Reset(&out)
+	var err error
 	if len(records) > 0 {
 		_, err = zip.Write(appendHead(nil, len(records)))
 	}
 	_, errRecords := zip.Write(records)
-	return out.Bytes(), errors.Join(err, errRecords, zip.Close())
+	if err := errors.Join(err, errRecords, zip.Close()); err != nil {
+		return nil, fmt.Errorf("compress a request: %w", err)
+	}
+	return out.Bytes(), nil
 }
 
 // unanswered says what it means that no answer came. An error's own text is shown

@@ -2,6 +2,7 @@ package otlp
 
 import (
 	"encoding/binary"
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -208,11 +209,21 @@ func (o object) pairs(key string, v map[string]string) {
 	}
 	pair, value := o.key(key)
 	list := o.e.open(anyList)
-	for _, k := range slices.Sorted(maps.Keys(v)) {
-		object{o.e, listValues}.must(valid(k), v[k])
+	keys := slices.Sorted(maps.Keys(v))
+	for _, k := range keys {
+		object{o.e, listValues}.must(validKey(k, keys), v[k])
 	}
 	o.e.close(list)
 	o.end(pair, value)
+}
+
+// validKey is a key as protobuf takes text, and another one than those of the
+// other keys: a key that comes twice is against the specification.
+func validKey(key string, keys []string) string {
+	if utf8.ValidString(key) {
+		return key
+	}
+	return fmt.Sprintf("%s_%d", valid(key), slices.Index(keys, key))
 }
 
 // nest writes what v points to, if it does, as an object within o.
