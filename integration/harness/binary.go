@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -14,6 +15,8 @@ import (
 type Run struct {
 	Code           int
 	Stdout, Stderr string
+	// MaxRSS is the most memory it had, in bytes.
+	MaxRSS int64
 }
 
 // Idtrail runs the binary named in IDTRAIL_BINARY. Of this process's environment
@@ -28,7 +31,11 @@ func Idtrail(t testing.TB, env []string, args ...string) Run {
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatalf("run idtrail: %v", err)
 	}
-	return Run{Code: cmd.ProcessState.ExitCode(), Stdout: stdout.String(), Stderr: stderr.String()}
+	r := Run{Code: cmd.ProcessState.ExitCode(), Stdout: stdout.String(), Stderr: stderr.String()}
+	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		r.MaxRSS = usage.Maxrss << 10 // Linux counts in KiB
+	}
+	return r
 }
 
 func idtrail(t testing.TB, env, args []string) *exec.Cmd {

@@ -47,14 +47,19 @@ type Call struct {
 // Fault is what a [Proxy] does with a request instead of passing it on. Lose cuts
 // the connection before the receiver sees the request, LoseAnswer after it
 // answered. Hang leaves the sink without an answer until it gives up, with
-// LoseAnswer after the receiver had the request. Otherwise the sink is answered
-// with Status, Header and Body, and the receiver sees nothing.
+// LoseAnswer after the receiver had the request. Alter passes the request on with
+// these headers, or without those that have no value. Otherwise the sink is
+// answered with Status, Header and Body, and the receiver sees nothing.
 type Fault struct {
 	Lose, LoseAnswer, Hang bool
+	Alter                  map[string]string
 	Status                 int
 	Header                 http.Header
 	Body                   string
 }
+
+// passes says whether the receiver gets the request.
+func (f *Fault) passes() bool { return f == nil || f.LoseAnswer || f.Alter != nil }
 
 // NewProxy starts a proxy before the receiver at target. A plain one passes on
 // bodies decompressed.
@@ -105,18 +110,41 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	call := &Call{Method: r.Method, Path: r.URL.Path, Header: r.Header.Clone(), Body: plain}
 	fault := p.keep(call)
-	if fault == nil || fault.LoseAnswer {
+	if fault.passes() {
 		if p.plain {
 			body = plain
 		}
 		// Whoever asked may be killed meanwhile: what was sent is on its way.
-		header := p.pass(context.WithoutCancel(r.Context()), call, body)
-		if fault == nil {
+		header := p.pass(context.WithoutCancel(r.Context()), p.request(call, fault), body)
+		if fault == nil || !fault.LoseAnswer {
 			p.answer(w, call, header)
 			return
 		}
 	}
 	p.harm(w, r, call, fault)
+}
+
+// request is the call as the receiver is to see it.
+func (p *Proxy) request(call *Call, f *Fault) request {
+	header := call.Header.Clone()
+	if p.plain {
+		header.Del("Content-Encoding")
+	}
+	if f != nil {
+		for name, value := range f.Alter {
+			header.Del(name)
+			if value != "" {
+				header.Set(name, value)
+			}
+		}
+	}
+	return request{call, header}
+}
+
+// request is a call with other headers.
+type request struct {
+	*Call
+	header http.Header
 }
 
 // keep notes the call, and asks what harm to do to it.
@@ -138,26 +166,23 @@ func (p *Proxy) keep(call *Call) *Fault {
 
 // pass sends the request to the receiver, and returns its answer's header. One
 // that cannot be reached answers 502.
-func (p *Proxy) pass(ctx context.Context, call *Call, body []byte) http.Header {
-	status, header, answer, err := p.send(ctx, call, body)
+func (p *Proxy) pass(ctx context.Context, r request, body []byte) http.Header {
+	status, header, answer, err := p.send(ctx, r, body)
 	if err != nil {
 		status, header, answer = http.StatusBadGateway, http.Header{}, []byte(err.Error())
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	call.Received, call.Answer = status, answer
+	r.Received, r.Answer = status, answer
 	return header
 }
 
-func (p *Proxy) send(ctx context.Context, call *Call, body []byte) (int, http.Header, []byte, error) {
-	req, err := http.NewRequestWithContext(ctx, call.Method, p.target+call.Path, bytes.NewReader(body))
+func (p *Proxy) send(ctx context.Context, r request, body []byte) (int, http.Header, []byte, error) {
+	req, err := http.NewRequestWithContext(ctx, r.Method, p.target+r.Path, bytes.NewReader(body))
 	if err != nil {
 		return 0, nil, nil, err
 	}
-	req.Header = call.Header.Clone()
-	if p.plain {
-		req.Header.Del("Content-Encoding")
-	}
+	req.Header = r.header
 	resp, err := p.client.Do(req)
 	if err != nil {
 		return 0, nil, nil, err

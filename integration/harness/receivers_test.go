@@ -158,7 +158,15 @@ func TestPrism(t *testing.T) {
 			t.Errorf("%s: %d, want %d: %s", test.name, got, test.want, answer)
 		}
 	}
-	if calls := p.Calls(logs); len(calls) != 4 || calls[3].PathN != 4 || calls[0].Received != 202 || string(calls[0].Body) != tests[0].body {
+	for _, status := range []int{408, 413, 429, 503} { // as the description words them
+		p.SetFault(func(harness.Call) *harness.Fault {
+			return &harness.Fault{Alter: map[string]string{"Prefer": fmt.Sprint("code=", status)}}
+		})
+		if got, answer := post(t, p.URL+logs, `[{"message":"x"}]`, "DD-API-KEY", "k"); got != status || !strings.HasPrefix(answer, `{"errors":[{`) {
+			t.Errorf("asked for %d: %d %s", status, got, answer)
+		}
+	}
+	if calls := p.Calls(logs); len(calls) != 8 || calls[3].PathN != 4 || calls[0].Received != 202 || string(calls[0].Body) != tests[0].body {
 		t.Errorf("the proxy kept %+v", calls)
 	}
 }
