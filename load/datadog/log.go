@@ -149,7 +149,8 @@ func statusOf(severity int32) string {
 // from where.
 func appendMessage(dst []byte, e *schema.Event) []byte {
 	const most = 200
-	dst = append(dst, clip(e.TypeName, most)...)
+	dst = append(append(dst, clip(e.ClassName, most)...), ": "...)
+	dst = append(dst, clip(e.ActivityName, most)...)
 	if e.Status != "" {
 		dst = append(append(dst, ' '), clip(e.Status, most)...)
 	}
