@@ -15,7 +15,7 @@
 // OpenTelemetry's semantic conventions: log.record.uid is the id that is the same
 // for the same event however often it is sent, by which a store may drop repeats;
 // user.* is who acted (whom a sign-in is about); client.address, geo.*,
-// user_agent.original, http.request.method, url.full, session.id, server.address,
+// user_agent.original, http.request.method, url.full, url.path, session.id, server.address,
 // cloud.*; error.type is the vendor's code of a failure. What has no name there
 // begins with ocsf. Where the conventions are silent about whose place geo.* is,
 // here it is the client's.

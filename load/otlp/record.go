@@ -131,6 +131,7 @@ func writeHTTPAttributes(o object, r *schema.HTTPRequest) {
 	o.text("http.request.method", r.HTTPMethod)
 	if r.URL != nil {
 		o.text("url.full", r.URL.URLString)
+		o.text("url.path", r.URL.Path)
 	}
 }
 
