@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/idtrail/idtrail/schema"
@@ -94,7 +95,7 @@ type PendingNotices struct {
 	// Next is the id the next notice will have.
 	Next int64 `json:"-"`
 	// Kept are there; Lost were forgotten.
-	Kept   int64     `json:"notices"`
+	Kept   int64     `json:"count"`
 	Lost   int64     `json:"lost,omitempty"`
 	Oldest time.Time `json:"oldest,omitzero"`
 }
@@ -113,4 +114,26 @@ func (d *DB) PendingNotices(ctx context.Context, from int64) (PendingNotices, er
 	p.Next, p.Oldest = next, fromMillis(oldest)
 	p.Lost = max(next-from-p.Kept, 0) // notices may be added between the two
 	return p, nil
+}
+
+// RejectedSince counts the records that deliveries found the mapping could not
+// map since it was last asked.
+func (d *DB) RejectedSince(ctx context.Context) (int64, error) {
+	const name = "rejected_told"
+	var now, told int64
+	err := inTx(ctx, d.db, func(tx *sql.Tx) error {
+		err := tx.QueryRowContext(ctx,
+			`SELECT coalesce(max(rejected), 0), coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE name = ?), 0) FROM position`, name).
+			Scan(&now, &told)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx,
+			`INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, strconv.FormatInt(now, 10))
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("count rejects of %s: %w", d.source, err)
+	}
+	return max(now-told, 0), nil
 }

@@ -1,28 +1,68 @@
 package pipeline
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"iter"
-	"slices"
 	"time"
 
-	"github.com/idtrail/idtrail/internal/segment"
+	"golang.org/x/sync/errgroup"
+
 	"github.com/idtrail/idtrail/load"
 	"github.com/idtrail/idtrail/schema"
 	"github.com/idtrail/idtrail/state"
 	"github.com/idtrail/idtrail/transform"
 )
 
-// deliverer gives one sink what was landed of one source.
-type deliverer struct {
+// delivery gives the sinks what was landed of one source, and what is to be
+// told beside it.
+type delivery struct {
 	p      *Pipeline
 	st     *state.DB
 	source Source
-	sink   Sink
 	limits Limits
+	// firstNotice is where a new sink begins among the notices.
+	firstNotice int64
+	// noticesOnly: records are not delivered.
+	noticesOnly bool
+	// until is when the budget of time is used up.
+	until    time.Time
+	segments *segments
+}
+
+// all delivers to every sink that takes the source. They run side by side, so
+// that one that is slow or dead delays no other.
+func (v *delivery) all(ctx context.Context) []SinkReport {
+	v.until = v.p.now().Add(v.limits.Deliver)
+	v.segments = newSegments(v.p.Raw, v.source.Name)
+	sinks := v.sinks()
+	reports := make([]SinkReport, len(sinks))
+	var group errgroup.Group
+	for i, sink := range sinks {
+		group.Go(func() error {
+			d := &deliverer{delivery: v, sink: sink}
+			reports[i] = d.deliver(ctx)
+			return nil
+		})
+	}
+	_ = group.Wait() // the functions return no error: it is in the reports
+	return reports
+}
+
+func (v *delivery) sinks() []Sink {
+	var sinks []Sink
+	for _, sink := range v.p.Sinks {
+		if _, plans := sink.planner(); sink.takes(v.source.Name) && !(plans && v.noticesOnly) {
+			sinks = append(sinks, sink)
+		}
+	}
+	return sinks
+}
+
+// deliverer gives one sink what is pending of one source.
+type deliverer struct {
+	*delivery
+	sink   Sink
 	report SinkReport
 }
 
@@ -31,29 +71,58 @@ type deliverer struct {
 func (d *deliverer) deliver(ctx context.Context) SinkReport {
 	d.report.Sink = d.sink.Name()
 	began := d.p.now()
-	err := d.all(ctx, d.p.now().Add(d.limits.Deliver))
+	var err error
+	if planner, ok := d.sink.planner(); ok {
+		err = d.conclude(ctx, d.sink.Name(), began, d.flushes(ctx, planner))
+		d.report.Pending = d.pendingFlush(ctx)
+	} else {
+		err = d.stream(ctx)
+		d.reportPending(ctx)
+	}
 	if err != nil {
 		err = fmt.Errorf("deliver %s to sink %s: %w", d.source.Name, d.sink.Name(), err)
 		d.report.Err, d.report.Error = err, err.Error()
 	}
 	d.report.Seconds = d.p.now().Sub(began).Seconds()
-	if pos, err := d.st.Position(ctx, d.sink.Name()); err == nil {
-		d.report.Pending, _ = d.st.Pending(ctx, pos.Next) // a count for people; the state's failures show elsewhere
-	}
 	return d.report
 }
 
-func (d *deliverer) all(ctx context.Context, until time.Time) error {
-	step := d.nextSegment
-	if planner, ok := d.sink.planner(); ok {
-		step = func(ctx context.Context, pos state.Position) (bool, error) { return d.nextFlush(ctx, planner, pos) }
+// conclude remembers how a delivery ended that began then, and returns err. One
+// that was told to stop did not fail.
+func (d *deliverer) conclude(ctx context.Context, row string, began time.Time, err error) error {
+	if ctx.Err() != nil {
+		return err
 	}
-	for d.p.now().Before(until) {
+	o := state.Outcome{Sink: row, At: d.p.now()}
+	switch {
+	case err != nil:
+		o.Error = err.Error()
+	case d.p.now().Before(d.until):
+		o.CaughtUp = began
+	}
+	if failure := d.st.Conclude(ctx, o); err == nil {
+		return failure
+	}
+	return err
+}
+
+// pendingFlush counts for people; the state's failures show elsewhere.
+func (d *deliverer) pendingFlush(ctx context.Context) state.Pending {
+	pos, err := d.st.Position(ctx, d.sink.Name())
+	if err != nil {
+		return state.Pending{}
+	}
+	pending, _ := d.st.Pending(ctx, pos.Next)
+	return pending
+}
+
+func (d *deliverer) flushes(ctx context.Context, sink load.Planner) error {
+	for d.p.now().Before(d.until) {
 		pos, err := d.st.Position(ctx, d.sink.Name())
 		if err != nil {
 			return err
 		}
-		more, err := step(ctx, pos)
+		more, err := d.nextFlush(ctx, sink, pos)
 		if err != nil || !more {
 			return err
 		}
@@ -106,7 +175,7 @@ func (d *deliverer) flush(ctx context.Context, sink load.Planner, from int64) er
 		return fmt.Errorf("flush of segments %d to %d ended at %s", plan.From, plan.To-1, res.Upto)
 	}
 	d.p.trace("flush.written")
-	return d.move(ctx, res, m)
+	return d.flushed(ctx, res, m)
 }
 
 // adoptFlush moves the position over a flush that was finished before, which
@@ -119,88 +188,19 @@ func (d *deliverer) adoptFlush(ctx context.Context, plan load.Plan) error {
 	t := state.Tally{Records: records, Rejected: plan.Counts.Rejects, Events: plan.Counts.Events, Users: plan.Counts.Users, Settings: plan.Counts.Settings}
 	t.FannedOut = t.Events + t.Users + t.Settings - t.Mapped()
 	res := load.Result{Upto: schema.Position{Segment: plan.To}, Counts: plan.Counts}
-	return d.move(ctx, res, &mapping{tally: t})
+	return d.flushed(ctx, res, &mapping{tally: t})
 }
 
-// nextSegment gives a sink that takes small batches the rest of one segment.
-func (d *deliverer) nextSegment(ctx context.Context, pos state.Position) (more bool, err error) {
-	head, _, ok, err := d.st.Head(ctx)
-	if err != nil || !ok || pos.Next.Segment > head {
-		return false, err
-	}
-	seg, err := segment.Read(ctx, d.p.Raw, d.source.Name, pos.Next.Segment)
-	if err != nil {
-		return false, err
-	}
-	m := &mapping{source: d.source.Name, mapper: d.source.Mapper}
-	batch := load.Batch{
-		Source: d.source.Name, From: pos.Next, To: schema.Position{Segment: pos.Next.Segment + 1},
-		Mapping: transform.Version, Rows: d.watch(segmentRows(seg, m, pos.Next.Record)),
-	}
-	res, err := d.sink.Deliver(ctx, batch)
-	if err == nil && res.Upto != batch.To {
-		err = fmt.Errorf("ended at %s without an error", res.Upto)
-	}
-	if pos.Next.Before(res.Upto) {
-		if res.Upto.Segment == pos.Next.Segment { // the rows behind it were made and not kept
-			m = &mapping{source: d.source.Name, mapper: d.source.Mapper}
-			for range rowsBetween(seg, m, pos.Next.Record, res.Upto.Record) {
-				continue
-			}
-		}
-		err = errors.Join(err, d.move(ctx, res, m))
-	}
-	return true, err
-}
-
-// segmentRows yields the rows of a segment from a record on, in landed order,
-// and what its header says at the end.
-func segmentRows(seg *segment.Segment, m *mapping, from int64) iter.Seq2[load.Row, error] {
-	return func(yield func(load.Row, error) bool) {
-		for row := range rowsBetween(seg, m, from, seg.Header.Count) {
-			if !yield(row, nil) {
-				return
-			}
-		}
-		for _, row := range m.tail(&seg.Header) {
-			if !yield(row, nil) {
-				return
-			}
-		}
-	}
-}
-
-func rowsBetween(seg *segment.Segment, m *mapping, from, to int64) iter.Seq[load.Row] {
-	return func(yield func(load.Row) bool) {
-		for rec := range seg.Records() {
-			if rec.At.Record < from || rec.At.Record >= to {
-				continue
-			}
-			for _, row := range m.rows(rec, originOf(&seg.Header)) {
-				if !yield(row) {
-					return
-				}
-			}
-		}
-	}
-}
-
-// move moves the position over what the sink kept.
-func (d *deliverer) move(ctx context.Context, res load.Result, m *mapping) error {
-	rejected := m.rejected
-	m.tally.Rejected += int64(len(res.Rejected))
-	rejected = append(rejected, res.Rejected...)
-	err := d.st.Move(ctx, state.Delivery{Sink: d.sink.Name(), Upto: res.Upto, At: d.p.now(), Tally: m.tally, Rejected: rejected})
+// flushed moves the position over a flush.
+func (d *deliverer) flushed(ctx context.Context, res load.Result, m *mapping) error {
+	err := d.st.Move(ctx, state.Delivery{
+		Sink: d.sink.Name(), Upto: res.Upto, At: d.p.now(), Tally: m.tally, Rejected: m.rejected, Refused: res.Rejected,
+	})
 	if err != nil {
 		return err
 	}
 	d.p.trace("position.moved")
-	d.report.Records += m.tally.Records
-	d.report.Rejected += m.tally.Rejected
-	d.report.Events += m.tally.Events
-	d.report.Users += m.tally.Users
-	d.report.Settings += m.tally.Settings
-	d.report.FannedOut += m.tally.FannedOut
+	d.report.Tally.Add(m.tally)
 	d.report.Objects += res.Counts.Objects
 	d.report.Bytes += res.Counts.Bytes
 	return nil
@@ -210,18 +210,15 @@ func (d *deliverer) move(ctx context.Context, res load.Result, m *mapping) error
 func (d *deliverer) watch(rows iter.Seq2[load.Row, error]) iter.Seq2[load.Row, error] {
 	const every = 2000
 	return func(yield func(load.Row, error) bool) {
+		before := d.report.Records // read once: a sink may keep while it is given rows
 		var n int64
 		for row, err := range rows {
 			if n++; n%every == 0 {
-				d.p.progress(Progress{Source: d.source.Name, Stage: d.sink.Name(), Records: d.report.Records + n})
+				d.p.progress(Progress{Source: d.source.Name, Stage: d.sink.Name(), Records: before + n})
 			}
 			if !yield(row, err) {
 				return
 			}
 		}
 	}
-}
-
-func sortByDay(rows []load.Row) {
-	slices.SortStableFunc(rows, func(a, b load.Row) int { return cmp.Compare(a.Day, b.Day) })
 }

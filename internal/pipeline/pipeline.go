@@ -11,6 +11,8 @@ import (
 
 	"github.com/idtrail/idtrail/extract"
 	"github.com/idtrail/idtrail/internal/blob"
+	"github.com/idtrail/idtrail/load"
+	"github.com/idtrail/idtrail/schema"
 	"github.com/idtrail/idtrail/state"
 	"github.com/idtrail/idtrail/transform"
 )
@@ -74,7 +76,11 @@ type Pipeline struct {
 	// Raw is where segments lie; Lake, where reports, drift and persons go.
 	Raw, Lake blob.Store
 	Sinks     []Sink
-	Limits    Limits
+	// Label marks an event that a sink of events is to get, before it is filtered
+	// or redacted; it is called from several goroutines. What a lake gets is not
+	// labelled: it holds only what the record says. It may be nil.
+	Label  func(*schema.Event)
+	Limits Limits
 	// TempDir is for what does not fit into memory.
 	TempDir string
 	Log     *slog.Logger
@@ -113,23 +119,38 @@ type Report struct {
 // reading and landing in this run: read = landed + repeated + filtered.
 type SourceReport struct {
 	Source string `json:"source"`
+	Kind   string `json:"kind"`
 	// Held says that another process holds the source: nothing was done.
 	Held bool `json:"held,omitempty"`
 	state.Run
-	Adopted int64        `json:"adopted,omitempty"`
-	Sinks   []SinkReport `json:"sinks"`
-	Err     error        `json:"-"`
+	Adopted int64 `json:"adopted,omitempty"`
+	// LastDrain is when the source was last read to its end, by this run or
+	// another.
+	LastDrain time.Time    `json:"last_drain,omitzero"`
+	Sinks     []SinkReport `json:"sinks"`
+	Err       error        `json:"-"`
 }
 
 // SinkReport is what a run gave one sink of one source: records = mapped +
-// rejected, and events + users = mapped + fanned out.
+// rejected, and events + users + settings = mapped + fanned out. For sinks of
+// events, gaps are among the events, as fanned out, and events = accepted +
+// skipped + rejected + filtered of Sent.
 type SinkReport struct {
 	Sink string `json:"sink"`
 	state.Tally
-	Objects int64 `json:"objects"`
-	Bytes   int64 `json:"bytes"`
+	Sent load.Sent `json:"sent,omitzero"`
+	// Waiting says that what is pending was sent, and that its receiver has not
+	// said yet that it is stored.
+	Waiting bool `json:"waiting,omitempty"`
+	// NotDue says that the sink's pace let this run pass.
+	NotDue bool `json:"not_due,omitempty"`
+	// Notices is nil for a planner, which is given none.
+	Notices *NoticeReport `json:"notices,omitempty"`
+	Objects int64         `json:"objects"`
+	Bytes   int64         `json:"bytes"`
 	// Seconds it took.
-	Seconds float64       `json:"seconds"`
+	Seconds float64 `json:"seconds"`
+	// Pending, for a sink of events, counts no users.
 	Pending state.Pending `json:"pending"`
 	Error   string        `json:"error,omitempty"`
 	Err     error         `json:"-"`
@@ -170,7 +191,7 @@ func (p *Pipeline) Run(ctx context.Context, sources []Source) Report {
 }
 
 func (p *Pipeline) runSource(ctx context.Context, source Source, limits Limits) (r SourceReport) {
-	r = SourceReport{Source: source.Name, Run: state.Run{Started: p.now()}}
+	r = SourceReport{Source: source.Name, Kind: source.Kind, Run: state.Run{Started: p.now()}}
 	defer func() {
 		if r.Err != nil {
 			r.Error = r.Err.Error()
@@ -204,12 +225,16 @@ func (p *Pipeline) landAndDeliver(ctx context.Context, st *state.DB, source Sour
 		return
 	}
 	r.Err = errors.Join(r.Err, st.AddRun(ctx, r.Run))
-	if errors.Is(r.Err, errChain) {
-		return // what raw holds is in doubt: nothing more is built on it
-	}
-	for _, sink := range p.Sinks {
-		d := &deliverer{p: p, st: st, source: source, sink: sink, limits: limits}
-		r.Sinks = append(r.Sinks, d.deliver(ctx))
+	first, err := noteRun(ctx, l, r)
+	r.Err = errors.Join(r.Err, err)
+	p.trace("run.noted")
+	// Where what raw holds is in doubt, nothing more is built on it; that it is,
+	// is told.
+	v := &delivery{p: p, st: st, source: source, limits: limits, firstNotice: first, noticesOnly: errors.Is(r.Err, errChain)}
+	r.Sinks = v.all(ctx)
+	r.LastDrain, err = st.LastDrain(ctx)
+	if ctx.Err() == nil {
+		r.Err = errors.Join(r.Err, err)
 	}
 }
 

@@ -80,6 +80,7 @@ func (p *Pipeline) Reconcile(ctx context.Context, pairs []Reconcile) []Reconcile
 			results = append(results, res)
 		}
 		reports[i].set(err)
+		p.tellDrift(ctx, pair, reports[i])
 	}
 	if err := p.writePersons(ctx, results); err != nil && len(reports) > 0 {
 		last := &reports[len(reports)-1]

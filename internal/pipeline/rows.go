@@ -1,11 +1,13 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -294,7 +296,7 @@ func (s *sortedRange) emitTail(yield func(load.Row) bool, of func(load.Row) bool
 			rows = append(rows, row)
 		}
 	}
-	sortByDay(rows)
+	slices.SortStableFunc(rows, func(a, b load.Row) int { return cmp.Compare(a.Day, b.Day) })
 	for _, row := range rows {
 		if !yield(row) {
 			return errStopped

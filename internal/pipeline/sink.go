@@ -43,7 +43,9 @@ type Shaper interface {
 }
 
 // takes says whether the sink is given a source at all.
-func (s Sink) takes(source string) bool { return s.Sources == nil || slices.Contains(s.Sources, source) }
+func (s Sink) takes(source string) bool {
+	return s.Sources == nil || slices.Contains(s.Sources, source)
+}
 
 // planner is the sink, where it is one that plans large batches.
 func (s Sink) planner() (load.Planner, bool) {

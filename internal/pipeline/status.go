@@ -33,14 +33,26 @@ type Status struct {
 	Gaps      []schema.Gap           `json:"gaps,omitempty"`
 	GapsTotal int64                  `json:"gaps_total"`
 	Rejects   []schema.Reject        `json:"rejects,omitempty"`
-	Faults    []schema.Input         `json:"faults,omitempty"`
+	// Refused are events that the receiver of a sink refused for good.
+	Refused []state.Reject `json:"refused,omitempty"`
+	Faults  []schema.Input `json:"faults,omitempty"`
 }
 
 // SinkStatus is where a sink stands with a source.
 type SinkStatus struct {
 	Sink string `json:"sink"`
 	state.Position
+	// Pending, for a sink of events, counts no users, and nothing before it has
+	// a place in the source.
 	Pending state.Pending `json:"pending"`
+	// Notices is nil for a planner, which is given none.
+	Notices *NoticeStatus `json:"notices,omitempty"`
+}
+
+// NoticeStatus is where a sink stands with what it is told beside records.
+type NoticeStatus struct {
+	state.Position
+	Pending state.PendingNotices `json:"pending"`
 }
 
 // Status reads the state of each source, beside a run that may be going on.
@@ -71,7 +83,7 @@ func (p *Pipeline) status(ctx context.Context, source Source) (s Status, err err
 }
 
 func (p *Pipeline) fill(ctx context.Context, st *state.DB, s *Status) error {
-	var errs [8]error
+	var errs [9]error
 	s.Cursor, _, errs[0] = st.Cursor(ctx, segment.MainStream)
 	s.LastDrain, errs[1] = st.LastDrain(ctx)
 	s.Totals, errs[2] = st.Totals(ctx)
@@ -80,19 +92,43 @@ func (p *Pipeline) fill(ctx context.Context, st *state.DB, s *Status) error {
 	s.Gaps, s.GapsTotal, errs[5] = st.Gaps(ctx, statusGaps)
 	s.Rejects, errs[6] = st.Rejects(ctx, statusRejects)
 	s.Faults, errs[7] = st.Faults(ctx, statusFaults)
+	s.Refused, errs[8] = st.Refused(ctx, statusRejects)
 	if err := errors.Join(errs[:]...); err != nil {
 		return err
 	}
 	for _, sink := range p.Sinks {
-		pos, err := st.Position(ctx, sink.Name())
+		if !sink.takes(s.Source) {
+			continue
+		}
+		one, err := sinkStatus(ctx, st, sink)
 		if err != nil {
 			return err
 		}
-		pending, err := st.Pending(ctx, pos.Next)
-		if err != nil {
-			return err
-		}
-		s.Sinks = append(s.Sinks, SinkStatus{Sink: sink.Name(), Position: pos, Pending: pending})
+		s.Sinks = append(s.Sinks, one)
 	}
 	return nil
+}
+
+func sinkStatus(ctx context.Context, st *state.DB, sink Sink) (s SinkStatus, err error) {
+	s.Sink = sink.Name()
+	placed := false
+	if s.Position, placed, err = st.Find(ctx, s.Sink); err != nil {
+		return s, err
+	}
+	if _, plans := sink.planner(); plans {
+		s.Pending, err = st.Pending(ctx, s.Next)
+		return s, err
+	}
+	if placed {
+		if s.Pending, err = st.PendingEvents(ctx, s.Next); err != nil {
+			return s, err
+		}
+	}
+	s.Notices = &NoticeStatus{}
+	known := false
+	if s.Notices.Position, known, err = st.Find(ctx, s.Sink+state.NoticeSuffix); err != nil || !known {
+		return s, err
+	}
+	s.Notices.Pending, err = st.PendingNotices(ctx, s.Notices.Next.Record)
+	return s, err
 }
