@@ -1,0 +1,242 @@
+package splunk
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/idtrail/idtrail/load"
+	"github.com/idtrail/idtrail/load/stream"
+)
+
+const (
+	// defaultMaxRequest is what Splunk Cloud asks for; Splunk Enterprise takes
+	// what its max_content_length says.
+	defaultMaxRequest = 1_000_000
+	defaultTimeout    = 60 * time.Second
+	// maxEntries is no limit of HEC's: it bounds what one lost answer sends twice.
+	maxEntries = 1000
+)
+
+// Options of a [Sink]. Zero values take the defaults.
+type Options struct {
+	// Name of the sink in the config.
+	Name string
+	// URL of the collector, https://host:8088; one that ends in
+	// /services/collector or /services/collector/event is taken too. Plain http
+	// only to this machine.
+	URL string
+	// Token of the collector. It is sent in a header and stands in no error.
+	Token string
+	// Index the events go to; "" leaves it to the token.
+	Index string
+	// Host of all events; "" takes each event's tenant.
+	Host string
+	// Ack says that the token has indexer acknowledgement: what the collector
+	// took is only done with when it says that it is stored.
+	Ack bool
+	// AckWait is how long a delivery waits at its end for that; 30 s.
+	AckWait time.Duration
+	// MaxRequest bytes of a request before compression; 1,000,000. An event that
+	// is larger alone is sent without its raw record.
+	MaxRequest int
+	// Timeout of one request; 60 s. A short one makes duplicates: the collector
+	// may have taken what it did not answer in time.
+	Timeout time.Duration
+	// CAPEM are certificates to trust beside the system's.
+	CAPEM []byte
+	// Now is the clock; time.Now if nil.
+	Now func() time.Time
+
+	// Transport replaces the connection, and Stream what load/stream waits and
+	// how often it tries, in tests. Of Stream, Name, MaxBytes, AckWait and Now
+	// are set from the above unless they are given.
+	Transport http.RoundTripper
+	Stream    stream.Options
+}
+
+// Sink delivers events to one collector with one token. It may be used for
+// several sources at a time.
+type Sink struct {
+	*stream.Sink
+	hec *collector
+}
+
+var (
+	_ load.Sink    = (*Sink)(nil)
+	_ load.Checker = (*Sink)(nil)
+)
+
+// New makes a sink; it calls nothing. An error says which option is wrong.
+func New(o Options) (*Sink, error) {
+	if o.MaxRequest <= 0 {
+		o.MaxRequest = defaultMaxRequest
+	}
+	if o.Now == nil {
+		o.Now = time.Now //nolint:forbidigo // the default of a clock that can be set
+	}
+	c, err := newCollector(o)
+	if err != nil {
+		return nil, err
+	}
+	var p stream.Protocol = c
+	if o.Ack {
+		p = acknowledged{c}
+	}
+	return &Sink{Sink: stream.New(p, o.stream()), hec: c}, nil
+}
+
+func (o Options) stream() stream.Options {
+	s := o.Stream
+	if s.Name == "" {
+		s.Name = o.Name
+	}
+	if s.MaxBytes == 0 {
+		s.MaxBytes = o.MaxRequest
+	}
+	if s.MaxEntries == 0 {
+		s.MaxEntries = maxEntries
+	}
+	if s.AckWait == 0 {
+		s.AckWait = o.AckWait
+	}
+	if s.Now == nil {
+		s.Now = o.Now
+	}
+	return s
+}
+
+// collector is HEC's side of a sink. It holds nothing that a call changes.
+type collector struct {
+	base       string
+	token      string
+	index      string
+	host       string
+	ack        bool
+	maxRequest int
+	now        func() time.Time
+	client     *http.Client
+	pool       *gzipPool
+}
+
+var _ stream.Protocol = (*collector)(nil)
+
+func newCollector(o Options) (*collector, error) {
+	base, err := baseURL(o.URL)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkToken(o.Token); err != nil {
+		return nil, err
+	}
+	client, err := o.client()
+	if err != nil {
+		return nil, err
+	}
+	return &collector{
+		base: base, token: o.Token, index: o.Index, host: o.Host, ack: o.Ack,
+		maxRequest: o.MaxRequest, now: o.Now, client: client, pool: newGzipPool(),
+	}, nil
+}
+
+// baseURL returns the URL without the collector's own path.
+func baseURL(text string) (string, error) {
+	u, err := url.Parse(text)
+	// The error of url.Parse shows the whole text, which may hold a password.
+	if err != nil || u.Host == "" || u.Hostname() == "" {
+		return "", errors.New("url is not of the form https://host:8088")
+	}
+	switch {
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return "", errors.New("url must not hold a user, a query or a fragment; the token goes to token")
+	case u.Scheme == "http" && !loopback(u.Hostname()):
+		return "", fmt.Errorf("url of %s is plain http: the token would be sent in the clear; use https", u.Hostname())
+	case u.Scheme != "http" && u.Scheme != "https":
+		return "", errors.New("url is not of the form https://host:8088")
+	}
+	path := strings.TrimRight(u.EscapedPath(), "/")
+	for _, own := range []string{"/services/collector/event/1.0", "/services/collector/event", "/services/collector"} {
+		if rest, found := strings.CutSuffix(path, own); found {
+			path = rest
+			break
+		}
+	}
+	return u.Scheme + "://" + u.Host + path, nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// checkToken refuses what cannot stand in a header: net/http's own error would
+// show it.
+func checkToken(token string) error {
+	if token == "" {
+		return errors.New("token is empty")
+	}
+	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return errors.New("token holds blanks or characters that no token has")
+	}
+	return nil
+}
+
+func (o Options) client() (*http.Client, error) {
+	transport := o.Transport
+	if transport == nil {
+		t, err := newTransport(o.CAPEM)
+		if err != nil {
+			return nil, err
+		}
+		transport = t
+	}
+	timeout := o.Timeout
+	if timeout <= 0 {
+		timeout = defaultTimeout
+	}
+	c := &http.Client{
+		Transport: transport, Timeout: timeout,
+		// A redirect would take the token, and the events, elsewhere.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	if o.Ack {
+		// Acknowledgements are known only to the indexer that took the request:
+		// a load balancer keeps us there by a cookie.
+		jar, err := cookiejar.New(nil)
+		if err != nil {
+			return nil, fmt.Errorf("make cookie jar: %w", err)
+		}
+		c.Jar = jar
+	}
+	return c, nil
+}
+
+func newTransport(caPEM []byte) (*http.Transport, error) {
+	t := &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout: 10 * time.Second,
+		IdleConnTimeout:     90 * time.Second,
+		WriteBufferSize:     64 << 10,
+		ForceAttemptHTTP2:   true,
+	}
+	if len(caPEM) == 0 {
+		return t, nil
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	if !roots.AppendCertsFromPEM(caPEM) {
+		return nil, errors.New("ca_file holds no certificate in PEM form")
+	}
+	t.TLSClientConfig.RootCAs = roots
+	return t, nil
+}
