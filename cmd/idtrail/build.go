@@ -61,8 +61,11 @@ func sourceKinds() map[string]makeSource {
 
 func sinkKinds() map[string]makeSink {
 	return map[string]makeSink{
-		config.KindParquet: newParquet,
-		config.KindJSON:    newJSON,
+		config.KindParquet:   newParquet,
+		config.KindJSON:      newJSON,
+		config.KindDatadog:   newDatadog,
+		config.KindSplunkHEC: newSplunkHEC,
+		config.KindOTLP:      newOTLP,
 	}
 }
 

@@ -19,6 +19,8 @@ import (
 	"github.com/idtrail/idtrail/extract"
 	"github.com/idtrail/idtrail/extract/cloudtrail"
 	"github.com/idtrail/idtrail/internal/config"
+	"github.com/idtrail/idtrail/load/datadog"
+	"github.com/idtrail/idtrail/load/shape"
 	"github.com/idtrail/idtrail/reconcile"
 	"github.com/idtrail/idtrail/schema"
 )
@@ -43,7 +45,21 @@ func TestWordsOfTheConfig(t *testing.T) {
 		config.KindCloudTrailLookup, config.KindCloudTrailTrail, config.KindArchive,
 	})
 	check("event sources", defaultEventSources(t), cloudtrail.IdentitySources())
-	check("sink kinds", slices.Collect(maps.Keys(sinkKinds())), []string{config.KindParquet, config.KindJSON})
+	check("sink kinds", slices.Collect(maps.Keys(sinkKinds())), []string{
+		config.KindParquet, config.KindJSON, config.KindDatadog, config.KindSplunkHEC, config.KindOTLP,
+	})
+	for _, class := range config.EventClasses() {
+		for _, severity := range config.Severities() {
+			_, err := shape.New(shape.Options{Classes: []string{class}, MinSeverity: severity, Redact: []shape.Rule{
+				{Fields: []string{"ip"}, With: config.RedactDrop}, {Fields: []string{"phone"}, With: config.RedactMask},
+				{Fields: []string{"email"}, With: config.RedactPseudonym, Key: make([]byte, 16)},
+			}})
+			if err != nil {
+				t.Errorf("class %s, severity %s: %v", class, severity, err)
+			}
+		}
+	}
+	check("Datadog's sites", config.DatadogSites(), datadog.Sites())
 }
 
 // TestExampleBuilds makes every source, store and option of the example file.
@@ -56,9 +72,12 @@ func TestExampleBuilds(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Keys of RSA are long: the connection that has one is not used.
-	env := func(string) (string, bool) { return "value", true }
+	env := func(string) (string, bool) { return "value-of-16-characters", true }
 	dir := t.TempDir()
 	writeKeys(t, filepath.Join(dir, "trail-keys.pem"))
+	for _, name := range []string{"splunk-ca.pem", "otel-ca.pem"} {
+		writeCertificate(t, filepath.Join(dir, name))
+	}
 	c, err := config.Parse(text, "example", config.Options{Dir: dir, Env: env})
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +100,7 @@ func TestExampleBuilds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(p.Sinks) != 2 || p.Lake.URL() != "s3://example-idtrail/lake" || p.Raw.URL() != "s3://example-idtrail-evidence/raw" {
+	if len(p.Sinks) != len(c.Sinks) || p.Lake.URL() != "s3://example-idtrail/lake" || p.Raw.URL() != "s3://example-idtrail-evidence/raw" {
 		t.Errorf("got %d sinks, lake %s, raw %s", len(p.Sinks), p.Lake.URL(), p.Raw.URL())
 	}
 	o := b.reconcileOptions(c.Reconcile[0])

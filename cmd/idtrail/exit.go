@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/idtrail/idtrail/internal/config"
+	"github.com/idtrail/idtrail/load/stream"
 )
 
 // The exit codes. They are an API: cron jobs and ECS rules look at them.
@@ -119,6 +120,12 @@ func hintOf(err error) string {
 		return "write one with: idtrail init"
 	case errors.Is(err, context.Canceled):
 		return "run it again: it goes on where it stopped"
+	case errors.Is(err, stream.ErrDenied):
+		return "nothing is lost, and this sink alone has stopped: mend the config or the receiver, and try it with idtrail check"
+	case errors.Is(err, stream.ErrRefused):
+		return "nothing is rejected for that: is it the right receiver, and is what it is told of the form it takes?"
+	case errors.Is(err, stream.ErrUnavailable):
+		return "nothing is lost: the next run goes on where this one stopped"
 	case errors.As(err, new(*net.OpError)), errors.As(err, new(*net.DNSError)):
 		return "is the address right, and can this machine reach it? idtrail check tries it"
 	default:

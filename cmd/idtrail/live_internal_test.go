@@ -21,6 +21,17 @@ import (
 )
 
 // writeKeys writes a file of public keys as an operator would have saved it.
+// writeCertificate writes one that signs itself.
+func writeCertificate(t *testing.T, path string) {
+	t.Helper()
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func writeKeys(t *testing.T, path string) {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)

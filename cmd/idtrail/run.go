@@ -38,7 +38,7 @@ It may be killed at any time: the next run goes on where it was.
   idtrail run --json -c s3://acme-config/idtrail.yaml`,
 		RunE: func(cmd *cobra.Command, jobs []string) error { return a.run(cmd.Context(), jobs, strict) },
 	}
-	cmd.Flags().BoolVar(&strict, "strict", false, "exit with 3 if a record could not be mapped")
+	cmd.Flags().BoolVar(&strict, "strict", false, "exit with 3 if a record could not be mapped, or a receiver refused an event")
 	return cmd
 }
 
@@ -114,6 +114,7 @@ func (a *app) runJob(ctx context.Context, b *builder, job config.Job) (runResult
 	})
 	res.Ended = a.Now().UTC()
 	a.logFailures(res)
+	a.reportHealth(ctx, p, res)
 	a.log.Info("run ends", "sources", len(sources), "took", res.Ended.Sub(res.Started).Round(time.Millisecond).String())
 	return res, nil
 }
@@ -163,9 +164,28 @@ func (a *app) logSource(s pipeline.SourceReport) {
 		a.log.Warn("records could not be mapped; see idtrail status", "source", s.Source, "records", n)
 	}
 	for _, k := range s.Sinks {
-		if k.Err != nil {
+		if k.Err != nil && !errors.Is(k.Err, context.Canceled) {
 			a.log.Error("sink failed", failureOf(k.Err, "source", s.Source, "sink", k.Sink)...)
 		}
+		if n := refusedIn(k); n > 0 {
+			a.log.Warn("events were refused by the receiver; see idtrail status", "source", s.Source, "sink", k.Sink, "events", n)
+		}
+	}
+}
+
+// healthTimeout bounds how long a run's end waits for receivers of its health.
+const healthTimeout = 30 * time.Second
+
+// reportHealth tells the sinks that show it how the run went. That it could not
+// be told is no failure of the run.
+func (a *app) reportHealth(ctx context.Context, p *pipeline.Pipeline, res runResult) {
+	if ctx.Err() != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	if err := p.ReportHealth(ctx, res.Report, res.Reconciled); err != nil {
+		a.log.Warn("the run's health was not reported", failureOf(err)...)
 	}
 }
 
@@ -233,8 +253,14 @@ func partly(res runResult, failed int, strict bool) []string {
 	if slices.ContainsFunc(res.Reconciled, func(r pipeline.ReconcileReport) bool { return r.Err != nil }) {
 		wrong = append(wrong, "reconcile failed")
 	}
-	if n := rejectedBy(res); strict && n > 0 {
+	if !strict {
+		return wrong
+	}
+	if n := rejectedBy(res); n > 0 {
 		wrong = append(wrong, many(n, "record")+" could not be mapped")
+	}
+	if n := refusedBy(res); n > 0 {
+		wrong = append(wrong, many(n, "event")+" refused by a receiver")
 	}
 	return wrong
 }
@@ -270,9 +296,14 @@ func rejectedIn(s pipeline.SourceReport) int64 {
 func (a *app) printRun(res runResult) error {
 	landed := [][]string{{"SOURCE", "READ", "LANDED", "REPEATED", "FILTERED", "GAPS", ""}}
 	delivered := [][]string{{"SOURCE", "SINK", "RECORDS", "REJECTED", "EVENTS", "USERS", "SETTINGS", "PENDING", ""}}
+	sent := [][]string{{"SOURCE", "SINK", "EVENTS", "ACCEPTED", "FILTERED", "REFUSED", "PENDING", ""}}
 	for _, s := range res.Sources {
 		landed = append(landed, []string{s.Source, count(s.Read), count(s.Landed), count(s.Repeated), count(s.Filtered), count(s.Gaps), sourceNote(s)})
 		for _, k := range s.Sinks {
+			if k.Notices != nil {
+				sent = append(sent, sentRow(s.Source, runTally(k), a.Now()))
+				continue
+			}
 			note := ""
 			if k.Err != nil {
 				note = "failed"
@@ -280,7 +311,7 @@ func (a *app) printRun(res runResult) error {
 			delivered = append(delivered, []string{s.Source, k.Sink, count(k.Records), count(k.Rejected), count(k.Events), count(k.Users), count(k.Settings), count(k.Pending.Records), note})
 		}
 	}
-	if err := a.printTables(landed, delivered); err != nil {
+	if err := a.printTables(landed, delivered, sent); err != nil {
 		return err
 	}
 	for _, r := range res.Reconciled {

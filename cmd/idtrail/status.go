@@ -25,14 +25,14 @@ faults that want a look. It asks no vendor, needs no secret, and may be called
 while a run goes on.
 
 With --max-age it exits with 3 if a source was not read to its end within that
-time: for monitoring.`,
+time, or if something landed waits for a sink for longer: for monitoring.`,
 		Example: `  idtrail status
   idtrail status --max-age 30m
   idtrail status --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.status(cmd.Context(), maxAge) },
 	}
-	cmd.Flags().StringVar(&maxAge, "max-age", "", "exit with 3 if a source was not drained for that `long`: 30m, 36h, 2d")
+	cmd.Flags().StringVar(&maxAge, "max-age", "", "exit with 3 if a source was not drained, or a sink lags, for that `long`: 30m, 36h, 2d")
 	return cmd
 }
 
@@ -69,7 +69,7 @@ func (a *app) status(ctx context.Context, within string) error {
 		return err
 	}
 	if maxAge > 0 {
-		return stale(all, maxAge, a.Now())
+		return stale(all, maxAge, a.Now(), paces(c))
 	}
 	return nil
 }
@@ -98,20 +98,33 @@ func (a *app) statuses(ctx context.Context, p *pipeline.Pipeline, sources []pipe
 	return all, failures
 }
 
-// stale names the sources that were not read to their end for too long.
-func stale(all []sourceStatus, maxAge time.Duration, now time.Time) error {
-	var old []string
+// stale names the sources that were not read to their end for too long, and the
+// sinks for which something has waited for longer than that beyond their pace.
+func stale(all []sourceStatus, maxAge time.Duration, now time.Time, pace map[string]time.Duration) error {
+	var old, waiting []string
 	for _, s := range all {
 		if !s.Known || now.Sub(s.LastDrain) > maxAge {
 			old = append(old, fmt.Sprintf("%s (%s)", s.Source, ago(s.LastDrain, now)))
 		}
+		for _, k := range s.Sinks {
+			if oldest := oldestOf(k); !oldest.IsZero() && now.Sub(oldest) > maxAge+pace[k.Sink] {
+				waiting = append(waiting, fmt.Sprintf("%s for %s (%s)", s.Source, k.Sink, ago(oldest, now)))
+			}
+		}
 	}
-	if len(old) == 0 {
+	var wrong []string
+	if len(old) > 0 {
+		wrong = append(wrong, fmt.Sprintf("not read to the end within %s: %s", span(maxAge), strings.Join(old, ", ")))
+	}
+	if len(waiting) > 0 {
+		wrong = append(wrong, fmt.Sprintf("landed and not delivered within %s: %s", span(maxAge), strings.Join(waiting, ", ")))
+	}
+	if len(wrong) == 0 {
 		return nil
 	}
 	return &exitError{
 		code: exitPartly, hint: "is idtrail run due and working? its log, and idtrail status, say what failed",
-		err: fmt.Errorf("not read to the end within %s: %s", span(maxAge), strings.Join(old, ", ")),
+		err: errors.New(strings.Join(wrong, "; ")),
 	}
 }
 
@@ -119,13 +132,18 @@ func (a *app) printStatus(all []sourceStatus) error {
 	now := a.Now()
 	landed := [][]string{{"SOURCE", "KIND", "LANDED", "SEGMENTS", "NEWEST EVENT", "DRAINED", "GAPS", ""}}
 	delivered := [][]string{{"SOURCE", "SINK", "DELIVERED", "RECORDS", "REJECTED", "PENDING"}}
+	sent := [][]string{{"SOURCE", "SINK", "SENT", "ACCEPTED", "FILTERED", "REFUSED", "PENDING", ""}}
 	for _, s := range all {
 		landed = append(landed, landedRow(s, now))
 		for _, k := range s.Sinks {
+			if k.Notices != nil {
+				sent = append(sent, sentRow(s.Source, statusTally(k, now), now))
+				continue
+			}
 			delivered = append(delivered, []string{s.Source, k.Sink, ago(k.Delivered, now), count(k.Tally.Records), count(k.Tally.Rejected), count(k.Pending.Records)})
 		}
 	}
-	if err := a.printTables(landed, delivered); err != nil {
+	if err := a.printTables(landed, delivered, sent); err != nil {
 		return err
 	}
 	for _, s := range all {
@@ -174,6 +192,9 @@ func details(s pipeline.Status, now time.Time) []string {
 	if failed(s.Runs) {
 		add("last run, %s, failed: %s", ago(s.Runs[0].Ended, now), s.Runs[0].Error)
 	}
+	for _, k := range s.Sinks {
+		lines = append(lines, sinkDetails(k, now)...)
+	}
 	for _, snap := range s.Snapshots {
 		add("snapshot %s: %s", snap.ID, snapshotState(snap.Complete, snap.Counts))
 	}
@@ -192,6 +213,9 @@ func details(s pipeline.Status, now time.Time) []string {
 	}
 	for _, r := range s.Rejects {
 		add("rejected: record %d of segment %d: %s", r.Record, r.Segment, r.Reason)
+	}
+	for _, r := range s.Refused {
+		add("%s", refusedLine(r))
 	}
 	if more := rejectedOf(s) - int64(len(s.Rejects)); more > 0 {
 		add("%s more rejected: see rejected/source=%s in the lake", many(more, "record"), s.Source)

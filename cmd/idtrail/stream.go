@@ -11,16 +11,90 @@ import (
 	"github.com/idtrail/idtrail/internal/config"
 	"github.com/idtrail/idtrail/internal/pipeline"
 	"github.com/idtrail/idtrail/load"
+	"github.com/idtrail/idtrail/load/datadog"
+	"github.com/idtrail/idtrail/load/otlp"
+	"github.com/idtrail/idtrail/load/shape"
+	"github.com/idtrail/idtrail/load/splunk"
 )
+
+func newDatadog(b *builder, s config.Sink, _ blob.Store) (load.Sink, error) {
+	o := s.Datadog
+	return datadog.New(datadog.Options{
+		Name:    s.Name,
+		Site:    o.Site,
+		URL:     o.URL,
+		APIKey:  o.APIKey.Reveal(),
+		Service: o.Service,
+		Tags:    o.Tags,
+		TooOld:  datadog.TooOld(o.TooOld),
+		Health:  o.Health,
+		Timeout: s.Stream.Timeout,
+		Now:     b.now,
+	})
+}
+
+func newSplunkHEC(b *builder, s config.Sink, _ blob.Store) (load.Sink, error) {
+	o := s.SplunkHEC
+	ca, err := certificates(o.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	return splunk.New(splunk.Options{
+		Name:       s.Name,
+		URL:        o.URL,
+		Token:      o.Token.Reveal(),
+		Index:      o.Index,
+		Host:       o.Host,
+		Ack:        o.Ack,
+		AckWait:    o.AckWait,
+		MaxRequest: int(o.MaxRequest),
+		Timeout:    s.Stream.Timeout,
+		CAPEM:      ca,
+		Now:        b.now,
+	})
+}
+
+func newOTLP(b *builder, s config.Sink, _ blob.Store) (load.Sink, error) {
+	ca, err := certificates(s.OTLP.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	headers := make(map[string]string, len(s.OTLP.Headers))
+	for name, text := range s.OTLP.Headers {
+		headers[name] = text.Reveal()
+	}
+	return otlp.New(otlp.Options{
+		Name:    s.Name,
+		URL:     s.OTLP.URL,
+		Headers: headers,
+		Timeout: s.Stream.Timeout,
+		CAPEM:   ca,
+		Now:     b.now,
+	})
+}
+
+// shapeOf is what a sink is given of the events.
+func shapeOf(o *config.Stream) (*shape.Shape, error) {
+	so := shape.Options{Classes: o.Filter.Class, MinSeverity: o.Filter.MinSeverity, Self: o.Filter.Self}
+	for _, r := range o.Redact {
+		so.Redact = append(so.Redact, shape.Rule{Fields: r.Fields, With: r.With, Key: []byte(r.Key.Reveal())})
+	}
+	return shape.New(so)
+}
 
 // streaming is a sink that sends events, with when, where from and in which form
 // it gets them.
 func (b *builder) streaming(sink load.Sink, o *config.Stream) (pipeline.Sink, error) {
+	form, err := shapeOf(o)
+	if err != nil {
+		return pipeline.Sink{}, err
+	}
 	return pipeline.Sink{
 		Sink:    sink,
 		Start:   startOf(o.Start, b.now()),
 		Every:   o.Every,
 		Sources: o.Filter.Source,
+		Shape:   form,
 	}, nil
 }
 
