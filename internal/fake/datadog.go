@@ -49,6 +49,9 @@ type DatadogOptions struct {
 	// of it is taken: a request that is lost. Fault is asked what is to go wrong
 	// with the answer, when all of it is done: an answer that is lost.
 	Lost, Fault func(Call) *Fault
+	// Refuse, where set, is asked of each log whether its request is to be
+	// answered 400, none of it taken.
+	Refuse func(DatadogLog) bool
 }
 
 // Datadog is an intake for logs, metrics and service checks with its limits: an
@@ -129,6 +132,13 @@ func (d *Datadog) SetFault(fault func(Call) *Fault) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.opts.Fault = fault
+}
+
+// SetRefuse replaces which logs are refused from now on; nil for none.
+func (d *Datadog) SetRefuse(refuse func(DatadogLog) bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.opts.Refuse = refuse
 }
 
 // Logs returns what was taken, in order; none with Forget.
@@ -325,6 +335,9 @@ func (d *Datadog) takeLogs(c datadogCall) answer {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.opts.Refuse != nil && slices.ContainsFunc(logs, d.opts.Refuse) {
+		return datadogError(http.StatusBadRequest, "Refused")
+	}
 	d.count += len(logs)
 	if !d.opts.Forget {
 		d.logs = append(d.logs, logs...)

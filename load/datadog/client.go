@@ -39,6 +39,7 @@ type client struct {
 	logs, base string
 	// explain tells what an answer means for this sink.
 	explain explainer
+	packer  *packer
 }
 
 // Sites returns the sites the vendor's client knows.
@@ -48,7 +49,7 @@ func Sites() []string {
 }
 
 func newClient(o Options) (*client, error) {
-	c := &client{explain: explainer{sink: o.Name, site: o.Site, timeout: o.Timeout}}
+	c := &client{explain: explainer{sink: o.Name, site: o.Site, timeout: o.Timeout}, packer: newPacker()}
 	cfg := datadog.NewConfiguration()
 	if err := c.locate(cfg, o); err != nil {
 		return nil, err
@@ -157,20 +158,28 @@ func (c *client) post(ctx context.Context, address string, body []byte) stream.A
 	return c.explain.answer(resp)
 }
 
-// call makes one call. The vendor's client hands a body of bytes on as it is,
-// and compresses it once.
+// call makes one call. A body is sent as it is, compressed.
 func (c *client) call(ctx context.Context, method, address string, body []byte) (*http.Response, error) {
 	ctx = context.WithValue(ctx, datadog.ContextAPIKeys, c.keys)
 	headers := map[string]string{"Accept": "application/json"}
 	datadog.SetAuthKeys(ctx, &headers, [2]string{"apiKeyAuth", "DD-API-KEY"})
 	var content any
 	if body != nil {
-		content = body
-		headers["Content-Type"], headers["Content-Encoding"] = "application/json", "gzip"
+		small, free, err := c.packer.pack(body)
+		if err != nil {
+			return nil, fmt.Errorf("compress: %w", err)
+		}
+		// The vendor's client makes its own copy of it.
+		defer free()
+		content, headers["Content-Type"] = small, "application/json"
 	}
 	req, err := c.api.PrepareRequest(ctx, address, method, content, headers, nil, nil, nil)
 	if err != nil {
 		return nil, err
+	}
+	if body != nil {
+		// Told before, the vendor's client would compress it again.
+		req.Header.Set("Content-Encoding", "gzip")
 	}
 	return c.api.CallAPI(req)
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -167,9 +168,10 @@ func TestNoAnswer(t *testing.T) {
 		}()
 		return "http://" + l.Addr().String()
 	}
-	secure := httptest.NewTLSServer(fake.NewDatadog(fake.DatadogOptions{APIKey: secretKey}))
+	secure := httptest.NewUnstartedServer(fake.NewDatadog(fake.DatadogOptions{APIKey: secretKey}))
+	secure.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)
+	secure.StartTLS()
 	defer secure.Close()
-	secure.Config.ErrorLog = nil
 	for name, test := range map[string]struct {
 		url  string
 		want stream.Outcome
