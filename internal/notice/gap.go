@@ -2,6 +2,7 @@ package notice
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/idtrail/idtrail/schema"
@@ -29,6 +30,7 @@ func Gap(g schema.Gap) schema.Event {
 // gapDigest tells the gaps of one segment apart; their order there is not known
 // here.
 func gapDigest(g schema.Gap) string {
-	return digest(g.Stream, g.From.UTC().Format(time.RFC3339Nano), g.To.UTC().Format(time.RFC3339Nano), g.Reason, g.Input,
-		g.DeclaredAt.UTC().Format(time.RFC3339Nano))
+	return digest(g.Stream, millis(g.From), millis(g.To), g.Reason, g.Input, millis(g.DeclaredAt))
 }
+
+func millis(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }

@@ -17,8 +17,9 @@ import (
 // fileForm is the version of the index's form.
 const fileForm = 1
 
-// The rank of a row is v_events': of the rows an account has, in whatever
-// source, the open one, else the one closed last; a linked one before others.
+// The rank of a row is the one it has in v_events: of the rows of an account, in
+// whatever source, the open one; then one that is linked, the one closed last,
+// the one opened last.
 const schemaSQL = `
 CREATE TABLE made (etag TEXT NOT NULL, form INTEGER NOT NULL, rows INTEGER NOT NULL) STRICT;
 CREATE TABLE person (
