@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/idtrail/idtrail/internal/config"
+	"github.com/idtrail/idtrail/internal/people"
 	"github.com/idtrail/idtrail/internal/pipeline"
 )
 
@@ -101,6 +102,7 @@ func (a *app) runJob(ctx context.Context, b *builder, job config.Job) (runResult
 			sources = append(sources, b.pipelineSource(ctx, s))
 		}
 	}
+	persons := a.labelPersons(ctx, b, p)
 	a.log.Info("run begins", "sources", len(sources), "config", b.config.File)
 	show := newRunProgress(sources, a.Now)
 	p.Progress = show.update
@@ -113,10 +115,29 @@ func (a *app) runJob(ctx context.Context, b *builder, job config.Job) (runResult
 		}
 	})
 	res.Ended = a.Now().UTC()
+	if err := persons.Close(); err != nil {
+		a.log.Warn("not all events were labelled with their persons", failureOf(err)...)
+	}
 	a.logFailures(res)
 	a.reportHealth(ctx, p, res)
 	a.log.Info("run ends", "sources", len(sources), "took", res.Ended.Sub(res.Started).Round(time.Millisecond).String())
 	return res, nil
+}
+
+// labelPersons has events that are sent labelled with whom they are about, as
+// far as the lake knows. It is to be closed after the run; nil where there is
+// nobody to tell, or nothing known.
+func (a *app) labelPersons(ctx context.Context, b *builder, p *pipeline.Pipeline) *people.Index {
+	if !slices.ContainsFunc(b.config.Sinks, func(s config.Sink) bool { return s.Stream != nil }) {
+		return nil
+	}
+	persons, err := people.Open(ctx, p.Lake, b.config.Limits.TempDir)
+	if err != nil {
+		a.log.Warn("events are not labelled with their persons", failureOf(err)...)
+		return nil
+	}
+	p.Label = persons.Label
+	return persons
 }
 
 // pairs are the comparisons of the config.

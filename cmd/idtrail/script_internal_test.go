@@ -31,10 +31,13 @@ func TestMain(m *testing.M) {
 //	exits CODE idtrail ARGS…    run it and want that exit code
 //	tenant VERB ARGS…           see [tenantOf]
 //	disk DIR full|readonly      put a disk there that takes next to nothing
+//	receiver NAME VERB ARGS…    see [receiver]
 //
 // the condition [disk], and in the environment AUTH0_URL, a tenant on this
 // machine with the right AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET, and
-// AUTH0_ALIAS, the same under another name; AUTH0_CLOSED, where nothing listens.
+// AUTH0_ALIAS, the same under another name; AUTH0_CLOSED, where nothing listens;
+// HEC_URL, DD_URL and OTLP_URL, receivers of events, with the SPLUNK_TOKEN,
+// DD_API_KEY and OTLP_TOKEN they want.
 func TestScript(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -44,7 +47,7 @@ func TestScript(t *testing.T) {
 		Setup:               setUp,
 		Condition:           condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "tenant": tenantOf, "disk": disk,
+			"exits": exits, "tenant": tenantOf, "disk": disk, "receiver": receiver,
 		},
 	})
 }
@@ -71,6 +74,7 @@ func setUp(env *testscript.Env) error {
 	closed := httptest.NewServer(nil)
 	closed.Close()
 	env.Values[tenant{}] = x
+	setUpReceivers(env)
 	env.Setenv("AUTH0_URL", server.URL)
 	env.Setenv("AUTH0_ALIAS", strings.Replace(server.URL, "127.0.0.1", "localhost", 1))
 	env.Setenv("AUTH0_CLOSED", closed.URL)
