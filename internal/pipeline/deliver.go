@@ -64,6 +64,8 @@ type deliverer struct {
 	*delivery
 	sink   Sink
 	report SinkReport
+	// cut says that the budget ended a delivery before all was delivered.
+	cut bool
 }
 
 // deliver gives the sink what is pending, within the run's budget of time; what
@@ -97,7 +99,7 @@ func (d *deliverer) conclude(ctx context.Context, row string, began time.Time, e
 	switch {
 	case err != nil:
 		o.Error = err.Error()
-	case d.p.now().Before(d.until):
+	case !d.cut:
 		o.CaughtUp = began
 	}
 	if failure := d.st.Conclude(ctx, o); err == nil {
@@ -127,6 +129,7 @@ func (d *deliverer) flushes(ctx context.Context, sink load.Planner) error {
 			return err
 		}
 	}
+	d.cut = true
 	return nil
 }
 

@@ -116,12 +116,11 @@ func place(r schema.Reject) schema.Position {
 	return schema.Position{Segment: r.Segment, Record: r.Record}
 }
 
-// ended says whether everything up to a place was handed out, and all that was
-// is kept.
-func (l *ledger) ended() (frontier schema.Position, allKept bool) {
+// handed is behind the last record whose rows the sink was handed.
+func (l *ledger) handed() schema.Position {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.frontier, l.kept == l.frontier
+	return l.frontier
 }
 
 // says is false for the Result of a delivery that failed before it could tell

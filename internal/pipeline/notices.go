@@ -90,9 +90,6 @@ func (w *walk) notices(ctx context.Context, from int64) error {
 			if err := w.stop(ctx, w.d.until.Add(noticeGrace)); err != nil {
 				return err
 			}
-			if w.b.cut {
-				return w.end()
-			}
 			if err := w.notice(n); err != nil {
 				return err
 			}

@@ -102,6 +102,9 @@ func (d *posting) pack(requests chan<- request) error {
 	var open request
 	for row, err := range d.b.Rows {
 		if err != nil {
+			if open.upto != (load.Position{}) { // a mark came last: what is open is whole
+				requests <- open
+			}
 			return err
 		}
 		if d.stopped() != nil {
@@ -117,7 +120,7 @@ func (d *posting) pack(requests chan<- request) error {
 			d.s.marks++
 			open.upto = row.At
 		case !row.At.Before(d.skip):
-			open.rows = append(open.rows, row)
+			open.rows, open.upto = append(open.rows, row), load.Position{}
 		}
 	}
 	open.upto = d.b.To

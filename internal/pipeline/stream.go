@@ -82,9 +82,7 @@ type batch struct {
 	d   *deliverer
 	row string // of the position
 	pos state.Position
-	to  schema.Position
-	// cut says that the rows ended before to, for time.
-	cut     bool
+	to      schema.Position
 	ledger  ledger
 	kept    func(state.Tally, load.Sent)
 	waiting *bool
@@ -104,18 +102,38 @@ func (b *batch) deliver(ctx context.Context, rows iter.Seq2[load.Row, error]) er
 	if err == nil || says(res) {
 		err = errors.Join(err, b.keep(ctx, res))
 	}
-	if err == nil && !res.Waiting {
-		err = b.whole()
+	if err == nil && !res.Waiting && b.pos.Next != b.to {
+		err = fmt.Errorf("ended at %s without an error", b.pos.Next)
+	}
+	if isOnly(err, errCut) {
+		b.d.cut = true
+		return nil
 	}
 	return err
 }
 
-// whole is an error if the sink says that all is kept, and it is not.
-func (b *batch) whole() error {
-	if frontier, all := b.ledger.ended(); !all || frontier != b.to && !b.cut {
-		return fmt.Errorf("ended at %s without an error", b.pos.Next)
+// errCut ends the rows of a batch when the budget of time is used up. It has to
+// be an error: a sink that sees its rows end without one may take all up to the
+// batch's end for sent.
+var errCut = errors.New("the time for this delivery is used up")
+
+// isOnly says whether err wraps target and nothing beside it.
+func isOnly(err, target error) bool {
+	switch e := err.(type) { //nolint:errorlint // each step of the wrapping is looked at
+	case nil:
+		return false
+	case interface{ Unwrap() error }:
+		return isOnly(e.Unwrap(), target)
+	case interface{ Unwrap() []error }:
+		for _, one := range e.Unwrap() {
+			if !isOnly(one, target) {
+				return false
+			}
+		}
+		return true
+	default:
+		return err == target //nolint:errorlint // as above
 	}
-	return nil
 }
 
 // keep writes down what the sink kept. A receiver has it, whatever becomes of
@@ -167,9 +185,6 @@ func (w *walk) all(ctx context.Context, at schema.Position) error {
 		if err := w.segment(ctx, at); err != nil {
 			return err
 		}
-		if w.b.cut {
-			return w.end()
-		}
 		at = schema.Position{Segment: seq + 1}
 	}
 }
@@ -186,7 +201,7 @@ func (w *walk) segment(ctx context.Context, from schema.Position) error {
 		if rec.At.Record < from.Record {
 			continue
 		}
-		if err := w.stop(ctx, w.d.until); err != nil || w.b.cut {
+		if err := w.stop(ctx, w.d.until); err != nil {
 			return err
 		}
 		if err := w.record(rec, o); err != nil {
@@ -201,17 +216,16 @@ func (w *walk) segment(ctx context.Context, from schema.Position) error {
 	return w.mark(schema.Position{Segment: from.Segment + 1})
 }
 
-// end tells the sink how far it was handed what there is.
-func (w *walk) end() error {
-	frontier, _ := w.b.ledger.ended()
-	return w.mark(frontier)
-}
-
-// stop ends the rows when the run is told to stop, and cuts them when the budget
-// is used up.
+// stop ends the rows when the run is told to stop, or the budget is used up. The
+// mark before errCut lets the sink send what it was handed until then.
 func (w *walk) stop(ctx context.Context, until time.Time) error {
-	w.b.cut = !w.d.p.now().Before(until)
-	return ctx.Err()
+	if err := ctx.Err(); err != nil || w.d.p.now().Before(until) {
+		return err
+	}
+	if err := w.mark(w.b.ledger.handed()); err != nil {
+		return err
+	}
+	return errCut
 }
 
 // record hands out the events of a record. Users and settings go to no sink of

@@ -316,7 +316,7 @@ func TestASinkDeadForThreeDays(t *testing.T) {
 			if rep.Sinks[0].Err != nil || len(siem.got) == before {
 				t.Fatalf("run %d: %+v", runs, rep.Sinks[0])
 			}
-			if took := time.Since(began); took > 2*time.Minute {
+			if took := time.Since(began); took > 150*time.Second { // the notices have a minute of their own
 				t.Errorf("run %d took %v with a budget of a minute", runs, took)
 			}
 			delivered := len(siem.got) - before

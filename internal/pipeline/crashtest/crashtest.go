@@ -1,10 +1,13 @@
 // Package crashtest kills runs of the whole line at every step and checks that
-// the runs after them leave raw and lake with every record exactly once.
+// the runs after them leave raw and lake with every record exactly once, and a
+// sink of events with every one at least once, in order: only what was in flight
+// may be there twice.
 //
 // The killed run is a real process, on real SQLite and a real store: the test
 // binary starts itself again, and the child sends itself SIGKILL when it comes
-// to the step it was told. A step is each call to a store, before and after it,
-// and each step the pipeline traces. It is for tests only.
+// to the step it was told. A step is each call to a store or to the sink of
+// events, before and after it, and each step the pipeline traces. It is for
+// tests only.
 package crashtest
 
 import (
@@ -93,7 +96,7 @@ func killer(dieAt int64) func() {
 	}
 }
 
-// line is the whole line over three sources and two sinks.
+// line is the whole line over three sources, two lakes and a sink of events.
 type line struct {
 	dir       string
 	raw, lake blob.Store
@@ -118,12 +121,13 @@ func (l *line) run(ctx context.Context, grown bool) error {
 	if grown {
 		now = now.Add(2 * time.Hour)
 	}
+	siem := &siem{path: siemFile(l.dir), step: l.step}
 	options := lake.Options{Store: l.lake, TempDir: temp, Writer: "test", Mapping: transform.Version, Now: func() time.Time { return now }, Logger: slog.New(slog.DiscardHandler)}
 	parquet, ndjson := options, options
 	parquet.Name, ndjson.Name = "lake", "json"
 	p := &pipeline.Pipeline{
 		StateDir: filepath.Join(l.dir, "state"), Raw: l.raw, Lake: l.lake, TempDir: temp,
-		Sinks:  []pipeline.Sink{{Sink: lake.NewParquet(parquet)}, {Sink: lake.NewJSON(ndjson)}},
+		Sinks:  []pipeline.Sink{{Sink: lake.NewParquet(parquet)}, {Sink: lake.NewJSON(ndjson)}, {Sink: siem}},
 		Limits: pipeline.Limits{SegmentRecords: 40, SortBytes: 8 << 10, Sources: 1},
 		Now:    func() time.Time { return now },
 		Trace:  func(string) { l.step() },
@@ -186,6 +190,7 @@ func round(t *testing.T, s Stores, at int64) {
 		t.Fatal(err)
 	}
 	verify(t, raw, lakeStore)
+	verifySIEM(t, siemFile(dir))
 	if left, _ := filepath.Glob(filepath.Join(dir, "temp", "*sort*")); len(left) > 0 {
 		t.Errorf("temporary files left: %v", left)
 	}
@@ -202,11 +207,11 @@ func countSteps(t *testing.T, s Stores) int64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var n int64
-	if err := newLine(dir, raw, lakeStore, func() { n++ }).run(t.Context(), false); err != nil {
+	var n atomic.Int64
+	if err := newLine(dir, raw, lakeStore, func() { n.Add(1) }).run(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
-	return n
+	return n.Load()
 }
 
 // start1 runs a child and says what it printed and whether it was killed.
