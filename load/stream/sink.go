@@ -3,29 +3,36 @@ package stream
 import (
 	"context"
 	"errors"
-	"fmt"
+	"sync"
 
 	"github.com/idtrail/idtrail/load"
 )
 
 // What ended a delivery; [errors.Is] tells.
 var (
-	// ErrDenied: the receiver takes nothing before its or our configuration is
-	// changed.
-	ErrDenied = errors.New("denied by the receiver")
+	// ErrDenied: the receiver takes nothing before the configuration is changed,
+	// here or there. Nothing is rejected, and nothing lost.
+	ErrDenied = errors.New("denied by the receiver: check the key or token, the address and the rights this sink is configured with")
 	// ErrUnavailable: the receiver could not be reached or was too busy, for
-	// longer than is waited for it. The next run tries again.
+	// longer than is waited for it. The next run goes on from there.
 	ErrUnavailable = errors.New("receiver unavailable")
-	// ErrRefused: the receiver refuses everything it is sent as malformed. Nothing
-	// is rejected then: more likely the configuration is wrong.
-	ErrRefused = errors.New("receiver refuses everything")
+	// ErrRefused: the receiver refuses whatever it is sent. More likely than that
+	// every event is malformed is that the configuration is wrong: nothing is
+	// rejected.
+	ErrRefused = errors.New("receiver refuses every event, so none is rejected: check that address and format of this sink fit it")
 )
 
 // Sink delivers events through a [Protocol]. Several deliveries may go on at
-// once, each of another source.
+// once, each of another source; they take turns at the receiver.
 type Sink struct {
-	p Protocol
-	o Options
+	p     Protocol
+	acks  Acknowledger // p, if it is one
+	frame Frame
+	o     Options
+
+	appending sync.Mutex
+	calling   chan struct{} // holds one token: whoever has it may call Send or Ask
+	bodies    sync.Pool
 }
 
 var _ load.Sink = (*Sink)(nil)
@@ -33,55 +40,47 @@ var _ load.Sink = (*Sink)(nil)
 // New returns a sink that speaks p.
 func New(p Protocol, o Options) *Sink {
 	o.setDefaults()
-	return &Sink{p: p, o: o}
+	s := &Sink{p: p, frame: p.Frame(), o: o, calling: make(chan struct{}, 1)}
+	s.acks, _ = p.(Acknowledger)
+	s.bodies.New = func() any { return new(body) }
+	return s
 }
 
 // Name is the sink's name in the config.
 func (s *Sink) Name() string { return s.o.Name }
 
-// Deliver sends the events of the batch in their order.
+// Deliver sends the events of the batch in their order, at least once, and calls
+// b.Keep from the goroutine it is called on, after each accepted request and
+// before the next is sent: a kill leaves one request in doubt, at most. It
+// returns within moments of the end of ctx.
+//
+// Without an error, all is kept, or Result.Waiting says that acknowledgements
+// are missing. An error is one of rows or Keep, the end of ctx, or wraps
+// [ErrDenied], [ErrRefused] or [ErrUnavailable].
 func (s *Sink) Deliver(ctx context.Context, b load.Batch) (load.Result, error) {
-	res := load.Result{Upto: b.From}
-	f := s.p.Frame()
-	body, n := []byte(f.Open), 0
-	flush := func(to load.Position) error {
-		if n > 0 {
-			a := s.p.Send(ctx, Request{Body: append(body, f.Close...), Entries: n})
-			if a.Outcome != Accepted {
-				return fmt.Errorf("send %d events: %w: %w", n, ErrUnavailable, a.Err)
-			}
-		}
-		res.Upto = to
-		res.Counts.Events += int64(n)
-		res.Counts.Sent.Accepted += int64(n)
-		body, n = append(body[:0], f.Open...), 0
-		return nil
+	ctx, cancel := context.WithCancel(ctx)
+	d := s.newDelivery(ctx, b)
+	var calls sync.WaitGroup
+	// One goroutine calls the receiver while this one builds the next request.
+	calls.Go(func() { s.serve(ctx, d.jobs, d.answers) })
+	defer func() {
+		cancel()
+		close(d.jobs)
+		calls.Wait()
+		s.putBack(d.open, d.spare, d.body)
+	}()
+	err := d.run(ctx)
+	if err != nil {
+		cancel()
 	}
-	for row, err := range b.Rows {
-		if err == nil {
-			err = ctx.Err()
+	return d.end(err)
+}
+
+func (s *Sink) putBack(bodies ...*body) {
+	for _, b := range bodies {
+		if b != nil {
+			b.reset(s.frame)
+			s.bodies.Put(b)
 		}
-		if err != nil {
-			return res, err
-		}
-		if row.Event == nil {
-			continue
-		}
-		if n == s.o.MaxEntries || len(body) > s.o.MaxBytes/2 {
-			if err := flush(row.At); err != nil {
-				return res, err
-			}
-		}
-		if n > 0 {
-			body = append(body, f.Separator...)
-		}
-		if body, _, err = s.p.Append(body, row.Event, s.o.Now()); err != nil {
-			return res, err
-		}
-		n++
 	}
-	if err := ctx.Err(); err != nil {
-		return res, err
-	}
-	return res, flush(b.To)
 }
