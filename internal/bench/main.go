@@ -2,7 +2,9 @@
 // idtrail over them as a process of its own, and prints records a second and
 // the most memory the process held. Beside each speed stands a limit, measured
 // in the same run over the same bytes: decompressing the input and parsing its
-// JSON on one core, which any reader has to do.
+// JSON on one core, which any reader has to do. For the sinks that send events,
+// the limit is a bare client that posts the same requests, ready made, to the same
+// receiver; see siem.go.
 //
 // It is a command and no test: machines differ, and nothing here can fail but
 // the program itself. Run it with make bench.
@@ -31,16 +33,26 @@ import (
 func main() {
 	binary := flag.String("idtrail", "bin/idtrail", "the program to measure")
 	large := flag.Bool("large", true, "also a million records over 400 days, and a million users a side")
-	only := flag.String("only", "", "logs, users or live: only these")
+	only := flag.String("only", "", "logs, users, live or siem: only these")
+	receive := flag.String("receive", "", "be a receiver of that `kind` until stdin ends; for this program's own use")
+	var r receivers
+	r.flags(flag.CommandLine)
 	flag.Parse()
-	if err := run(context.Background(), *binary, *only, *large); err != nil {
+	if err := begin(context.Background(), &bench{binary: *binary, receivers: r}, *only, *receive, *large); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, binary, only string, large bool) (err error) {
-	binary, err = filepath.Abs(binary)
+func begin(ctx context.Context, b *bench, only, receive string, large bool) error {
+	if receive != "" {
+		return receiver(receive, os.Stdin, os.Stdout)
+	}
+	return b.run(ctx, only, large)
+}
+
+func (b *bench) run(ctx context.Context, only string, large bool) (err error) {
+	b.binary, err = filepath.Abs(b.binary)
 	if err != nil {
 		return err
 	}
@@ -49,13 +61,13 @@ func run(ctx context.Context, binary, only string, large bool) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	b := &bench{binary: binary, dir: dir}
+	b.dir = dir
 	fmt.Printf("%-34s %10s %9s %11s %9s %10s\n", "", "records", "seconds", "records/s", "of limit", "peak MiB")
 	sizes := []struct{ logs, days, users int }{{100_000, 2, 100_000}}
 	if large {
 		sizes = append(sizes, struct{ logs, days, users int }{1_000_000, 400, 1_000_000})
 	}
-	for _, size := range sizes {
+	for i, size := range sizes {
 		for _, part := range []struct {
 			name string
 			run  func() error
@@ -63,8 +75,9 @@ func run(ctx context.Context, binary, only string, large bool) (err error) {
 			{"logs", func() error { return b.logs(ctx, size.logs, size.days) }},
 			{"users", func() error { return b.users(ctx, size.users) }},
 			{"live", func() error { return b.live(ctx, size.users) }},
+			{"siem", func() error { return b.siem(ctx, size.logs) }},
 		} {
-			if only != "" && only != part.name {
+			if only != "" && only != part.name || part.name == "siem" && i < len(sizes)-1 {
 				continue
 			}
 			if err := part.run(); err != nil {
@@ -77,8 +90,11 @@ func run(ctx context.Context, binary, only string, large bool) (err error) {
 
 type bench struct {
 	binary, dir string
+	receivers   receivers
 	// env is what the program is given beside this process's own.
 	env []string
+	// problems is where the program's errors go; to this one's if nil.
+	problems io.Writer
 }
 
 // logs lands Auth0 logs from an archive and flushes them as Parquet.
@@ -236,7 +252,10 @@ func (b *bench) idtrail(ctx context.Context, place, config string, jobs ...strin
 // command runs the program and returns its wall time and its peak memory.
 func (b *bench) command(ctx context.Context, out io.Writer, args ...string) (seconds, peakMiB float64, err error) {
 	cmd := exec.CommandContext(ctx, b.binary, args...) //nolint:gosec // the program to measure
-	cmd.Stdout, cmd.Stderr, cmd.Env = out, os.Stderr, append(os.Environ(), b.env...)
+	cmd.Stdout, cmd.Stderr, cmd.Env = out, b.problems, append(os.Environ(), b.env...)
+	if b.problems == nil {
+		cmd.Stderr = os.Stderr
+	}
 	began := time.Now()
 	if err := cmd.Run(); err != nil {
 		return 0, 0, fmt.Errorf("%s %v: %w", b.binary, args, err)
