@@ -11,10 +11,10 @@
 //	unmapped  all of unmapped
 //	data      api.request.data, api.response.data, and data of entities and resources
 //
-// A group covers every attribute in which such a value stands. More than that:
-// a value found there is looked for in all other text of the event (message,
+// A group covers every attribute in which such a value stands, a path but one.
+// More than that: a value found there is looked for in all other text of the event (message,
 // comment, labels, unmapped, JSON data, URLs, …), whatever its case and however
-// it is escaped there: as JSON, as JSON inside JSON, as part of a URL. Members of
+// it is escaped there, unless a rule of its own says what becomes of it: as JSON, as JSON inside JSON, as part of a URL. Members of
 // unmapped and of JSON data are redacted by their names too (given_name,
 // sourceIPAddress, {"Name":"phone_number","Value":…}), and e-mail addresses, IP
 // addresses and international phone numbers by their form, wherever they stand.

@@ -67,8 +67,9 @@ func findEmails(s string, found func(start, end int)) {
 	}
 }
 
-// findIPs calls found for each IP address in s. In the name of a browser, what
-// stands behind a slash is a version.
+// findIPs calls found for each IP address in s. A browser's version may look
+// like one: Chrome/131.0.0.0. Where s names a browser, versions, all behind a
+// name and a slash are taken for such.
 func findIPs(s string, versions bool, found func(start, end int, a netip.Addr)) {
 	for i := 0; i < len(s); {
 		if !isAddrByte(s[i]) {
@@ -85,10 +86,9 @@ func findIPs(s string, versions bool, found func(start, end int, a netip.Addr)) 
 			}
 			end++
 		}
-		if colons > 1 || dots > 2 {
-			if !versions || i == 0 || s[i-1] != '/' {
-				ipIn(s, i, end, found)
-			}
+		version := at(s, i-1) == '/' && isNameByte(at(s, i-2)) && (versions || strings.HasSuffix(s[i:end], ".0.0.0"))
+		if (colons > 1 || dots > 2) && !version {
+			ipIn(s, i, end, found)
 		}
 		i = end
 	}
@@ -155,6 +155,7 @@ func phoneAt(s string, i int) int {
 		case '0' <= c && c <= '9':
 			n++
 			end = k + 1
+		case c == '+' && n < minDigits: // a space, in a form
 		case strings.IndexByte(" ()-./", c) < 0:
 			k = len(s)
 		}

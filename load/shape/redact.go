@@ -176,7 +176,6 @@ func (p *pass) text(s string, versions bool) string {
 	for _, l := range all {
 		spans = p.find(l, spans)
 	}
-	versions = versions || strings.Contains(s, "Mozilla/")
 	return splice(s, p.findForms(all[len(all)-1], versions, spans))
 }
 

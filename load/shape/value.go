@@ -118,7 +118,7 @@ func mask(g group, name, value string) string {
 		return value
 	}
 	if isEmail(value) {
-		return maskEmail(value)
+		return maskEmail(folded(value))
 	}
 	if addr, err := netip.ParseAddr(value); err == nil {
 		return maskIP(addr)
