@@ -79,6 +79,17 @@ func (w *writer) user(e *schema.Event) {
 	})
 }
 
+// person writes who the account belongs to, as a comparison of the sources
+// found: the same on both sides.
+func (w *writer) person(labels []string) {
+	for _, label := range labels {
+		if key, found := strings.CutPrefix(label, "person:"); found {
+			w.text("person", key)
+			return
+		}
+	}
+}
+
 func (w *writer) network(from *schema.NetworkEndpoint) {
 	if from == nil {
 		return

@@ -85,6 +85,7 @@ func (l *logLine) appendTo(dst []byte, e *schema.Event) []byte {
 		w.b = append(w.b, `,"slimmed":true`...)
 	}
 	w.user(e)
+	w.person(e.Metadata.Labels)
 	w.network(e.SrcEndpoint)
 	w.http(e)
 	w.event(e)

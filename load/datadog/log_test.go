@@ -93,6 +93,7 @@ func TestGolden(t *testing.T) {
 		Source: "acme", Stream: "main", From: now.Add(-48 * time.Hour), To: now.Add(-time.Hour),
 		Reason: "the cursor is older than what the tenant keeps", DeclaredAt: now.Add(-time.Minute), Segment: 12,
 	})
+	gap.Metadata.UID = "gap/acme/12" // what it is named by is not of interest here
 	for name, e := range map[string]schema.Event{
 		"account_change":    mapped(t, "cloudtrail/admin_create_user.out.json")[0],
 		"authentication":    mapped(t, "auth0_log/login_failed.out.json")[0],
@@ -153,12 +154,14 @@ func TestEveryFieldSet(t *testing.T) {
 	loadtest.Fill(&e, 1)
 	e.Time = now.UnixMilli()
 	e.SrcEndpoint.Location.Lat, e.SrcEndpoint.Location.Long = new(52.5), new(-13.25)
+	e.Metadata.Labels[1] = "person:p-1"
 	e.API.Response.Code, e.StatusID, e.SeverityID = new(int32(404)), schema.StatusFailure, 6
 	log, _ := encode(t, protocol(t, options()), e)
 	for path, want := range map[string]any{
 		"ddsource": "idtrail", "service": "idtrail", "hostname": e.DstEndpoint.Hostname, "status": "emergency",
 		"timestamp": float64(now.UnixMilli()),
 		"usr.id":    e.Actor.User.UID, "usr.name": e.Actor.User.Name, "usr.email": e.Actor.User.EmailAddr,
+		"person":                                  "p-1",
 		"network.client.ip":                       e.SrcEndpoint.IP,
 		"network.client.geoip.city.name":          e.SrcEndpoint.Location.City,
 		"network.client.geoip.country.iso_code":   e.SrcEndpoint.Location.Country,
