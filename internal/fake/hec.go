@@ -1,8 +1,10 @@
 package fake
 
 import (
+	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -63,6 +65,17 @@ type HECFault struct {
 	Taken bool
 	// Code answers with that code of HEC and the status that belongs to it.
 	Code int
+}
+
+// OnHEC gives the fault to calls of a path: to those whose PathN is among calls,
+// or without any to all.
+func OnHEC(path string, fault *HECFault, calls ...int) func(Call) *HECFault {
+	return func(c Call) *HECFault {
+		if c.Path == path && (len(calls) == 0 || slices.Contains(calls, c.PathN)) {
+			return fault
+		}
+		return nil
+	}
 }
 
 // HECEvent is one event that was taken.
@@ -149,6 +162,20 @@ func (h *HEC) Restart() {
 	clear(h.channels)
 }
 
+// Crash is a [HEC.Restart] that loses the events of every request it has not
+// said to be stored.
+func (h *HEC) Crash() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	before := len(h.events)
+	h.events = slices.DeleteFunc(h.events, func(e HECEvent) bool {
+		c := h.channels[e.Channel]
+		return c != nil && c.acks[e.AckID] != nil
+	})
+	h.taken -= before - len(h.events)
+	clear(h.channels)
+}
+
 // Events returns what was taken, in its order.
 func (h *HEC) Events() []HECEvent {
 	h.mu.Lock()
@@ -188,13 +215,22 @@ func (h *HEC) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if fault != nil {
 		spoil = &fault.Fault
 		if fault.Code != 0 {
-			ans = hecAnswer(fault.Code, -1)
+			ans = fault.recode(ans)
 		}
 	}
 	status := spoil.send(w, r, ans, call.At)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.calls[call.N-1].Status = status
+}
+
+// recode gives an answer another code; one that means success keeps the ack id.
+func (f *HECFault) recode(a answer) answer {
+	b := hecAnswer(f.Code, -1)
+	if b.status == http.StatusOK && bytes.Contains(a.body, []byte("ackId")) {
+		b.body = bytes.Replace(a.body, []byte(`"code":0`), fmt.Appendf(nil, `"code":%d`, f.Code), 1)
+	}
+	return b
 }
 
 func (h *HEC) note(r *http.Request) (Call, *HECFault) {

@@ -39,13 +39,11 @@ func (a acknowledged) Ask(ctx context.Context, channel string, receipts []int64)
 		return nil, err
 	}
 	got, err := a.call(ctx, call{method: http.MethodPost, path: ackPath, channel: channel, body: body})
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("ask for acknowledgements: %w", err)
-	case !got.ok():
-		return nil, fmt.Errorf("ask for acknowledgements: %w", got.err())
-	case got.cut:
-		return nil, fmt.Errorf("ask for acknowledgements: %w", errCutShort)
+	if err == nil {
+		err = got.askError()
+	}
+	if err != nil {
+		return nil, err
 	}
 	var stored []int64
 	for _, r := range receipts {
@@ -54,4 +52,22 @@ func (a acknowledged) Ask(ctx context.Context, channel string, receipts []int64)
 		}
 	}
 	return stored, nil
+}
+
+// askError says what is wrong with the answer to a question. That a collector
+// does not know the channel any more is none: it knows none of its receipts
+// either.
+func (r *reply) askError() error {
+	switch {
+	case r.status == http.StatusBadRequest && r.code() == codeBadChannel:
+		return nil
+	case !r.ok() && outcomeOf(r.err()) == stream.Denied:
+		return fmt.Errorf("%w: %w", stream.ErrDenied, r.err())
+	case !r.ok():
+		return r.err()
+	case r.cut || r.body.Acks == nil:
+		return errCutShort
+	default:
+		return nil
+	}
 }

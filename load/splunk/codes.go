@@ -24,11 +24,12 @@ type code struct {
 
 // The numbers that are told apart.
 const (
-	codeNoData    = 5
-	codeAckOff    = 14
-	codeQueueFull = 24
-	codeAckFull   = 25
-	noCode        = -1
+	codeNoData     = 5
+	codeBadChannel = 11
+	codeAckOff     = 14
+	codeQueueFull  = 24
+	codeAckFull    = 25
+	noCode         = -1
 )
 
 func codes() map[int]code {

@@ -40,7 +40,7 @@ var (
 	errNoAckID = errors.New("collector took the events without an ackId: the token has no acknowledgement; " +
 		"enable it for the token (Splunk Enterprise only) or set ack: off")
 	errNotHEC   = errors.New("answered with a web page: there is no collector at url, or a proxy stands before it")
-	errCutShort = errors.New("answer of the collector was cut off")
+	errCutShort = errors.New("answer of the collector was cut off, or is none of HEC's")
 )
 
 // answer is what is read of the collector's JSON. Its text is not: it may echo
@@ -198,7 +198,7 @@ func reason(err error) string {
 		return "its certificate is for another name"
 	case errors.As(err, &invalid):
 		return "its certificate is not valid, or has expired"
-	case errors.As(err, &record):
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return "it does not speak TLS; is it http?"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "connection refused"
