@@ -259,6 +259,9 @@ func (d *delivery) cut(ctx context.Context) error {
 		return err
 	}
 	next.from, next.again, next.unsure = at, again, unsure
+	if partial {
+		next.from = b.from // b settles nothing: it has part of one record
+	}
 	d.open = next
 	return nil
 }
