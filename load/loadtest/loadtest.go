@@ -2,6 +2,32 @@
 // in package load asks of it, and [Batch], [Event] and [Fill] make rows to
 // deliver. It knows no vendor and no wire format; what those demand, a sink's
 // own tests check.
+//
+// A sink that is no [load.Planner] is handed what the pipeline would hand it:
+// the rows that Takes wants (events, for one that streams), marks in place of
+// the others, a Keep, and the Note it left. After each Keep, all before its Upto
+// must have been yielded and be kept. Such a sink is tested with a fake of its
+// receiver:
+//
+//	loadtest.Run(t, loadtest.Harness{
+//		Takes: func(r load.Row) bool { return r.Event != nil },
+//		Open: func(t *testing.T) loadtest.Destination {
+//			hec := fake.NewHEC(…)
+//			s, err := splunk.New(splunk.Options{URL: hec.URL, …})
+//			…
+//			return loadtest.Destination{
+//				Sink:  s,
+//				Kept:  func(*testing.T) []string { … "event " + the uid of each event it stored … },
+//				Break: func(broken bool) { hec.Fail(broken) },
+//			}
+//		},
+//	})
+//
+// What arrives does not hold a whole event, so Kept names it as [EventKey] does,
+// by metadata.uid. Let the sink wait and try again for milliseconds only, or
+// Break takes as long as it would in earnest, and send a few events a request,
+// so that there are several. Acknowledgements should come by the second question
+// at the latest.
 package loadtest
 
 import (
@@ -22,7 +48,8 @@ type Harness struct {
 	// Once says that delivering a batch again adds nothing. A sink without it
 	// may keep rows again, of the same key, and nothing else.
 	Once bool
-	// Takes says which rows the sink keeps; nil if all.
+	// Takes says which rows the sink keeps; nil if all. Sinks that are no
+	// planners are given no others.
 	Takes func(load.Row) bool
 }
 
@@ -35,6 +62,16 @@ type Destination struct {
 	// Break makes every call to the destination fail, or work again. Without
 	// it, what needs it is not tested.
 	Break func(broken bool)
+
+	h     Harness
+	notes map[string]string // the sink's note of each source
+}
+
+func (h Harness) open(t *testing.T) Destination {
+	t.Helper()
+	d := h.Open(t)
+	d.h, d.notes = h, map[string]string{}
+	return d
 }
 
 // Run checks a sink against the contract.
@@ -50,6 +87,8 @@ func Run(t *testing.T, h Harness) {
 		"rows are ranged once":   testRangedOnce,
 		"batches one by one":     testSuccessive,
 		"sources are kept apart": testSources,
+		"nothing can be kept":    testKeepFails,
+		"killed":                 testKilled,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, h) })
 	}
@@ -58,7 +97,7 @@ func Run(t *testing.T, h Harness) {
 const source = "acme"
 
 func testDelivers(t *testing.T, h Harness) {
-	d := h.Open(t)
+	d := h.open(t)
 	if d.Sink.Name() == "" {
 		t.Error("the sink has no name")
 	}
@@ -69,7 +108,7 @@ func testDelivers(t *testing.T, h Harness) {
 }
 
 func testAgain(t *testing.T, h Harness) {
-	d := h.Open(t)
+	d := h.open(t)
 	rows := Rows(source, 1, 3)
 	first := mustDeliver(t, d, batch(1, 4, rows))
 	second := mustDeliver(t, d, batch(1, 4, rows))
@@ -81,7 +120,7 @@ func testAgain(t *testing.T, h Harness) {
 }
 
 func testEmpty(t *testing.T, h Harness) {
-	d := h.Open(t)
+	d := h.open(t)
 	res := mustDeliver(t, d, batch(1, 3, nil))
 	wantCounts(t, h, res.Counts, nil)
 	wantKept(t, h, d, nil)
@@ -91,12 +130,12 @@ func testEmpty(t *testing.T, h Harness) {
 }
 
 func testCancelledBefore(t *testing.T, h Harness) {
-	d := h.Open(t)
+	d := h.open(t)
 	rows := Rows(source, 1, 3)
 	b := batch(1, 4, rows)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	res, err := d.Sink.Deliver(ctx, b)
+	res, err := deliver(ctx, t, d, b)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got error %v, want %v", err, context.Canceled)
 	}
@@ -104,7 +143,7 @@ func testCancelledBefore(t *testing.T, h Harness) {
 }
 
 func testCancelledAmid(t *testing.T, h Harness) {
-	d := h.Open(t)
+	d := h.open(t)
 	rows := Rows(source, 1, 3)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -119,7 +158,7 @@ func testCancelledAmid(t *testing.T, h Harness) {
 			}
 		}
 	}
-	res, err := deliver(ctx, d, b)
+	res, err := deliver(ctx, t, d, b)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got error %v, want %v", err, context.Canceled)
 	}
@@ -130,7 +169,7 @@ func testRowsFail(t *testing.T, h Harness) {
 	errRows := errors.New("the segment cannot be read")
 	rows := Rows(source, 1, 3)
 	for _, at := range []int{0, 1, len(rows) / 2, len(rows)} {
-		d := h.Open(t)
+		d := h.open(t)
 		b := batch(1, 4, nil)
 		b.Rows = func(yield func(load.Row, error) bool) {
 			for _, r := range rows[:at] {
@@ -140,7 +179,7 @@ func testRowsFail(t *testing.T, h Harness) {
 			}
 			yield(load.Row{}, errRows)
 		}
-		res, err := deliver(t.Context(), d, b)
+		res, err := deliver(t.Context(), t, d, b)
 		if !errors.Is(err, errRows) {
 			t.Errorf("row %d: got error %v, want %v", at, err, errRows)
 		}
@@ -149,13 +188,13 @@ func testRowsFail(t *testing.T, h Harness) {
 }
 
 func testDestinationFails(t *testing.T, h Harness) {
-	d := h.Open(t)
+	d := h.open(t)
 	if d.Break == nil {
 		t.Skip("the destination cannot be broken")
 	}
 	rows := Rows(source, 1, 3)
 	d.Break(true)
-	res, err := deliver(t.Context(), d, batch(1, 4, rows))
+	res, err := deliver(t.Context(), t, d, batch(1, 4, rows))
 	if err == nil {
 		t.Error("no error from a destination that fails every call")
 	}
@@ -167,7 +206,7 @@ func testDestinationFails(t *testing.T, h Harness) {
 }
 
 func testRangedOnce(t *testing.T, h Harness) {
-	d := h.Open(t)
+	d := h.open(t)
 	rows := Rows(source, 1, 3)
 	b := batch(1, 4, rows)
 	ranged, inner := 0, b.Rows
@@ -175,14 +214,16 @@ func testRangedOnce(t *testing.T, h Harness) {
 		ranged++
 		inner(yield)
 	}
-	mustDeliver(t, d, b)
+	if _, err := deliver(t.Context(), t, d, b); err != nil {
+		t.Fatal(err)
+	}
 	if ranged != 1 {
 		t.Errorf("rows were ranged over %d times, want 1", ranged)
 	}
 }
 
 func testSuccessive(t *testing.T, h Harness) {
-	d := h.Open(t)
+	d := h.open(t)
 	first, second := Rows(source, 1, 2), Rows(source, 3, 2)
 	mustDeliver(t, d, batch(1, 3, first))
 	mustDeliver(t, d, batch(3, 5, second))
@@ -195,7 +236,7 @@ func testSuccessive(t *testing.T, h Harness) {
 }
 
 func testSources(t *testing.T, h Harness) {
-	d := h.Open(t)
+	d := h.open(t)
 	rows, others := Rows(source, 1, 2), Rows("other", 1, 2)
 	mustDeliver(t, d, batch(1, 3, rows))
 	b := batch(1, 3, others)
@@ -234,11 +275,13 @@ func batch(from, to int64, rows []load.Row) load.Batch {
 	return Batch(source, from, to, rows)
 }
 
-// deliver does what the pipeline does: plan first, where the sink plans.
-func deliver(ctx context.Context, d Destination, b load.Batch) (load.Result, error) {
+// deliver does what the pipeline does: plan first, where the sink plans, or keep
+// what the sink says it kept.
+func deliver(ctx context.Context, t *testing.T, d Destination, b load.Batch) (load.Result, error) {
+	t.Helper()
 	p, ok := d.Sink.(load.Planner)
 	if !ok {
-		return d.Sink.Deliver(ctx, b)
+		return newKeeper(t, d, b).deliver(ctx)
 	}
 	plan, err := p.Plan(ctx, b.Source, b.From.Segment, b.To.Segment)
 	if err != nil {
@@ -253,24 +296,43 @@ func deliver(ctx context.Context, d Destination, b load.Batch) (load.Result, err
 	return d.Sink.Deliver(ctx, b)
 }
 
+// mustDeliver delivers all of it, as often as it takes while acknowledgements
+// are missing.
 func mustDeliver(t *testing.T, d Destination, b load.Batch) load.Result {
 	t.Helper()
-	res, err := deliver(t.Context(), d, b)
-	if err != nil {
-		t.Fatalf("deliver %v to %v: %v", b.From, b.To, err)
+	rows := slices.Collect(rowsOf(b))
+	var whole load.Result
+	for range 5 {
+		from := b.From
+		b.Rows = Batch(b.Source, 0, 0, slices.DeleteFunc(slices.Clone(rows), func(r load.Row) bool { return r.At.Before(from) })).Rows
+		res, err := deliver(t.Context(), t, d, b)
+		if err != nil {
+			t.Fatalf("deliver %v to %v: %v", b.From, b.To, err)
+		}
+		whole.Counts.Add(res.Counts)
+		whole.Rejected = append(whole.Rejected, res.Rejected...)
+		whole.Upto = res.Upto
+		if !res.Waiting {
+			break
+		}
+		b.From = res.Upto
 	}
-	if res.Upto != b.To {
-		t.Errorf("upto %v, want %v: without an error all is kept", res.Upto, b.To)
+	if whole.Upto != b.To {
+		t.Errorf("upto %v, want %v: without an error all is kept", whole.Upto, b.To)
 	}
-	if len(res.Rejected) > 0 {
-		t.Errorf("rejected %+v", res.Rejected)
+	if len(whole.Rejected) > 0 {
+		t.Errorf("rejected %+v", whole.Rejected)
 	}
-	return res
+	return whole
 }
 
 func wantCounts(t *testing.T, h Harness, got load.Counts, rows []load.Row) {
 	t.Helper()
 	got.Objects, got.Bytes = 0, 0
+	if sent := got.Sent; sent != (load.Sent{}) && sent.Accepted != got.Events {
+		t.Errorf("%d events, but %d accepted", got.Events, sent.Accepted)
+	}
+	got.Sent = load.Sent{}
 	var want load.Counts
 	for _, r := range rows {
 		if h.takes(r) {

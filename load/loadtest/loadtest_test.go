@@ -35,6 +35,10 @@ func (s *siem) Deliver(ctx context.Context, b load.Batch) (load.Result, error) {
 		}
 		res.Counts.Events += int64(len(request))
 		res.Upto, request = load.Position{Segment: row.At.Segment, Record: row.At.Record + 1}, nil
+		if err := b.Keep(res); err != nil {
+			return res, err
+		}
+		res.Counts = load.Counts{}
 	}
 	if err := s.post(ctx, request); err != nil {
 		return res, err
