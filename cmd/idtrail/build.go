@@ -258,6 +258,15 @@ func (b *builder) pipelineSources(ctx context.Context) []pipeline.Source {
 
 // pipeline makes everything but the sources.
 func (b *builder) pipeline(ctx context.Context) (*pipeline.Pipeline, error) {
+	return b.pipelineInto(ctx, b.sinks)
+}
+
+// reader makes a pipeline that delivers nothing, and so needs no secret.
+func (b *builder) reader(ctx context.Context) (*pipeline.Pipeline, error) {
+	return b.pipelineInto(ctx, func(blob.Store) ([]pipeline.Sink, error) { return b.shownSinks() })
+}
+
+func (b *builder) pipelineInto(ctx context.Context, makeSinks func(blob.Store) ([]pipeline.Sink, error)) (*pipeline.Pipeline, error) {
 	c := b.config
 	store, err := b.store(ctx, c.Lake)
 	if err != nil {
@@ -270,7 +279,7 @@ func (b *builder) pipeline(ctx context.Context) (*pipeline.Pipeline, error) {
 	if err := os.MkdirAll(c.Limits.TempDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make directory for temporary files: %w", err)
 	}
-	sinks, err := b.sinks(store)
+	sinks, err := makeSinks(store)
 	if err != nil {
 		return nil, err
 	}

@@ -105,7 +105,7 @@ func sourceNames(c *config.Config) []string {
 
 // demoShow prints the drift, and what to try.
 func (a *app) demoShow(ctx context.Context, b *builder, site *demo.Site, res runResult) error {
-	p, err := b.pipeline(ctx)
+	p, err := b.reader(ctx)
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/idtrail/idtrail/internal/blob"
 	"github.com/idtrail/idtrail/internal/demo"
 	"github.com/idtrail/idtrail/internal/fake"
+	"github.com/idtrail/idtrail/internal/pipeline"
 	"github.com/idtrail/idtrail/internal/segment"
 	"github.com/idtrail/idtrail/load"
 	"github.com/idtrail/idtrail/load/lake"
@@ -160,6 +161,10 @@ func (c *company) checkAccounts(t *testing.T, res runResult) {
 			t.Errorf("%s: read %d is not landed %d + repeated %d + filtered %d", s.Source, s.Read, s.Landed, s.Repeated, s.Filtered)
 		}
 		for _, k := range s.Sinks {
+			if k.Notices != nil {
+				checkSent(t, s.Source, k)
+				continue
+			}
 			if k.Records != s.Landed || k.Pending.Records != 0 {
 				t.Errorf("%s: %s has %d records and %d pending, landed were %d", s.Source, k.Sink, k.Records, k.Pending.Records, s.Landed)
 			}
@@ -307,6 +312,20 @@ func (c *company) checkAgain(t *testing.T, first runResult) {
 	}
 }
 
+// checkSent holds the equation of a sink that sends events, of records and of
+// notices.
+func checkSent(t *testing.T, source string, k pipeline.SinkReport) {
+	t.Helper()
+	sum := func(s load.Sent) int64 { return s.Accepted + s.Skipped + s.Rejected + s.Filtered }
+	if sum(k.Sent) != k.Events || sum(k.Notices.Sent) != k.Notices.Given || k.Notices.Given == 0 {
+		t.Errorf("%s: %s was given %d events and %d notices, and accounts for %+v and %+v",
+			source, k.Sink, k.Events, k.Notices.Given, k.Sent, k.Notices.Sent)
+	}
+	if k.Err != nil || k.Pending.Records+k.Notices.Pending.Kept != 0 || source == "logs" && k.Sent.Accepted == 0 {
+		t.Errorf("%s: %s sent %+v, and has %d records pending, error %v", source, k.Sink, k.Sent, k.Pending.Records, k.Err)
+	}
+}
+
 // files are the contents below a folder, by path.
 func files(t *testing.T, path ...string) map[string]string {
 	t.Helper()
@@ -371,6 +390,8 @@ func (c *company) checkStatus(t *testing.T, res runResult) {
 			Sinks  []struct {
 				Sink    string
 				Pending struct{ Records int64 }
+				Sent    load.Sent
+				Notices struct{ Sent load.Sent }
 			}
 		}
 	}
@@ -378,14 +399,21 @@ func (c *company) checkStatus(t *testing.T, res runResult) {
 	if len(got.Sources) != len(res.Sources) {
 		t.Fatalf("got %d sources, want %d", len(got.Sources), len(res.Sources))
 	}
+	var accepted int64
 	for i, s := range got.Sources {
+		for _, k := range s.Sinks {
+			accepted += k.Sent.Accepted + k.Notices.Sent.Accepted
+		}
 		want := res.Sources[i]
 		if want.Source == "pool" { // there were two runs
 			want.Landed, want.Segments = 2*want.Landed, want.Segments+1
 		}
-		if s.Source != want.Source || !s.Known || s.Totals.Records != want.Landed || s.Totals.Segments != want.Segments || len(s.Sinks) != 2 {
+		if s.Source != want.Source || !s.Known || s.Totals.Records != want.Landed || s.Totals.Segments != want.Segments || len(s.Sinks) != 3 {
 			t.Errorf("got %+v, want %s with %d records", s, want.Source, want.Landed)
 		}
+	}
+	if taken := int64(c.HEC.Taken()); accepted != taken || taken == 0 {
+		t.Errorf("status counts %d events accepted, and the collector has %d", accepted, taken)
 	}
 	if text := c.idtrail(t, "status"); !strings.Contains(text, "3,000") {
 		t.Errorf("status does not show 3,000 records:\n%s", text)

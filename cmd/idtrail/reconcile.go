@@ -68,7 +68,7 @@ func (a *app) reconcileReport(ctx context.Context, f reportFlags) error {
 	if err != nil {
 		return err
 	}
-	p, err := a.builder(c).pipeline(ctx)
+	p, err := a.builder(c).reader(ctx)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 // Package demo sets up a company to try idtrail on: an Auth0 tenant, a Cognito
-// user pool and an account's CloudTrail, served on loopback, a trail's files, and
-// a config that reads them. It needs no account and no network.
+// user pool and an account's CloudTrail, served on loopback, a trail's files, a
+// collector of events as Splunk has it, and a config that reads and feeds them. It
+// needs no account and no network.
 //
 // It only sets the stage; the run over it is the ordinary one.
 package demo
@@ -27,8 +28,8 @@ import (
 	"github.com/idtrail/idtrail/internal/fake"
 )
 
-// SecretVar is the environment variable the config takes the client secret
-// from.
+// SecretVar is the environment variable the config takes the client secret, and
+// the collector's token, from.
 const SecretVar = "IDTRAIL_DEMO_SECRET" //nolint:gosec // the name of a variable
 
 // marker says that a folder was made by a demo, and may be made anew.
@@ -60,6 +61,8 @@ type Site struct {
 	Auth0      *fake.Auth0
 	Cognito    *fake.Cognito
 	CloudTrail *fake.CloudTrail
+	// HEC counts the events it is sent, and keeps none.
+	HEC *fake.HEC
 
 	// aws is where AWS is served.
 	aws     string
@@ -81,7 +84,7 @@ func Start(ctx context.Context, o Options) (*Site, error) {
 	if _, err := tenant.WriteTrail(filepath.Join(o.Dir, "archive", "cloudtrail")); err != nil {
 		return nil, fmt.Errorf("write trail: %w", err)
 	}
-	s := &Site{Tenant: tenant, Config: filepath.Join(o.Dir, "idtrail.yaml"), Secret: "demo secret", served: make(chan error)}
+	s := &Site{Tenant: tenant, Config: filepath.Join(o.Dir, "idtrail.yaml"), Secret: "demo-secret", served: make(chan error)}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -142,7 +145,12 @@ func (s *Site) open(ctx context.Context) error {
 	if s.aws, err = s.serve(ctx, http.HandlerFunc(s.serveAWS)); err != nil {
 		return err
 	}
-	return s.writeConfig(auth0, groupsOf(users))
+	s.HEC = fake.NewHEC(fake.HECOptions{Tokens: map[string]fake.HECToken{s.Secret: {}}, Discard: true})
+	hec, err := s.serve(ctx, s.HEC)
+	if err != nil {
+		return err
+	}
+	return s.writeConfig(auth0, hec, groupsOf(users))
 }
 
 // clock is the company's time: it goes on from the end of its history.
@@ -190,14 +198,14 @@ func (s *Site) serve(ctx context.Context, h http.Handler) (address string, err e
 	return listener.Addr().String(), nil
 }
 
-func (s *Site) writeConfig(address string, groups []string) error {
+func (s *Site) writeConfig(address, hec string, groups []string) error {
 	t, err := template.New("config").Parse(configText)
 	if err != nil {
 		return fmt.Errorf("read the demo's config: %w", err)
 	}
 	return writeFile(s.Config, func(w io.Writer) (int, error) {
 		return 0, t.Execute(w, map[string]any{
-			"Address": address, "SecretVar": SecretVar, "Scope": s.Tenant.InScope(), "Region": fake.Region, "Account": fake.AccountID,
+			"Address": address, "HEC": hec, "SecretVar": SecretVar, "Scope": s.Tenant.InScope(), "Region": fake.Region, "Account": fake.AccountID,
 			"Pool": fake.PoolID, "IdentityPool": fake.IdentityPoolID, "Groups": groups,
 		})
 	})
