@@ -301,14 +301,25 @@ func (d *Datadog) answer(c datadogCall) answer {
 		return datadogError(http.StatusUnauthorized, "Unauthorized")
 	case c.key != d.opts.APIKey:
 		return datadogError(http.StatusForbidden, "Forbidden")
-	case errors.Is(c.fault, errTooLong):
-		return datadogError(http.StatusRequestEntityTooLarge, "Payload too large")
-	case c.fault != nil:
-		return datadogError(http.StatusBadRequest, "Bad request")
-	case method == http.MethodPost && !strings.HasPrefix(c.contentType, "application/json"):
-		return datadogError(http.StatusBadRequest, "Bad content type")
+	}
+	if ans, bad := c.refused(); bad {
+		return ans
 	}
 	return handle(c)
+}
+
+// refused says what is wrong with a body, whatever it is about.
+func (c datadogCall) refused() (answer, bool) {
+	switch {
+	case errors.Is(c.fault, errTooLong):
+		return datadogError(http.StatusRequestEntityTooLarge, "Payload too large"), true
+	case c.fault != nil:
+		return datadogError(http.StatusBadRequest, "Bad request"), true
+	case c.Method == http.MethodPost && !strings.HasPrefix(c.contentType, "application/json"):
+		return datadogError(http.StatusBadRequest, "Bad content type"), true
+	default:
+		return answer{}, false
+	}
 }
 
 func (d *Datadog) takeLogs(c datadogCall) answer {
