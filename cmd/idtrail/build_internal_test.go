@@ -51,7 +51,8 @@ func TestWordsOfTheConfig(t *testing.T) {
 	for _, class := range config.EventClasses() {
 		for _, severity := range config.Severities() {
 			_, err := shape.New(shape.Options{Classes: []string{class}, MinSeverity: severity, Redact: []shape.Rule{
-				{Fields: []string{"ip"}, With: config.RedactDrop}, {Fields: []string{"phone"}, With: config.RedactMask},
+				{Fields: []string{"ip"}, With: config.RedactDrop},
+				{Fields: []string{"phone"}, With: config.RedactMask},
 				{Fields: []string{"email"}, With: config.RedactPseudonym, Key: make([]byte, 16)},
 			}})
 			if err != nil {

@@ -72,8 +72,11 @@ func sentRow(source string, t sentTally, now time.Time) []string {
 		n    int64
 		what string
 	}{
-		{t.sent.Acknowledged, "acknowledged"}, {t.sent.Resent, "resent"}, {t.sent.TooOld, "too old"},
-		{t.sent.Skipped, "skipped"}, {t.sent.Slimmed, "slimmed"},
+		{t.sent.Acknowledged, "acknowledged"},
+		{t.sent.Resent, "resent"},
+		{t.sent.TooOld, "too old"},
+		{t.sent.Skipped, "skipped"},
+		{t.sent.Slimmed, "slimmed"},
 	} {
 		if c.n > 0 {
 			t.notes = append(t.notes, count(c.n)+" "+c.what)
