@@ -13,11 +13,11 @@ func TestMain(m *testing.M) {
 }
 
 // TestCrash kills the line at every step, on files and real SQLite. In short
-// mode it tries every seventh.
+// mode it tries every thirteenth.
 func TestCrash(t *testing.T) {
 	every := int64(1)
 	if testing.Short() {
-		every = 7
+		every = 13
 	}
 	crashtest.Test(t, crashtest.Stores{Open: crashtest.Dirs, Every: every})
 }

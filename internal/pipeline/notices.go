@@ -17,9 +17,13 @@ import (
 const noticesPage = 500
 
 // noteRun remembers what a run has to tell of its source: how it went, and how
-// far the chain reaches if it grew. It returns where new sinks begin.
+// far the chain reaches if it grew. It returns where new sinks begin. Without a
+// sink of events there is nobody to tell.
 func noteRun(ctx context.Context, l *lander, r *SourceReport) (first int64, err error) {
 	s := l.source
+	if !l.p.streams(s.Name) {
+		return 0, nil
+	}
 	rejected, err := l.st.RejectedSince(ctx)
 	if err != nil {
 		return 0, err
@@ -112,7 +116,7 @@ func (w *walk) notice(n state.Notice) error {
 // source: the next run of that source may be a day away. What fails of it does
 // not undo the comparison; the next run tells it.
 func (p *Pipeline) tellDrift(ctx context.Context, pair Reconcile, r ReconcileReport) {
-	if r.Waiting != "" || ctx.Err() != nil {
+	if r.Waiting != "" || ctx.Err() != nil || !p.streams(pair.Left.Name) {
 		return
 	}
 	err := p.noteDrift(ctx, pair.Left, p.driftOf(r))

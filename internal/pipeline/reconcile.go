@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"os"
 	"time"
 
 	"github.com/idtrail/idtrail/internal/blob"
@@ -149,12 +148,12 @@ func (p *Pipeline) writeDrift(ctx context.Context, res *reconcile.Result) ([]str
 
 // replaceFile writes an object through a temporary file without a name.
 func (p *Pipeline) replaceFile(ctx context.Context, key string, write func(io.Writer) error) (err error) {
-	f, err := os.CreateTemp(p.TempDir, "idtrail-report-*")
+	f, err := tempFile(p.TempDir, "idtrail-report-*")
 	if err != nil {
-		return fmt.Errorf("make temporary file: %w", err)
+		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	if err := errors.Join(os.Remove(f.Name()), write(f)); err != nil {
+	if err := write(f); err != nil {
 		return fmt.Errorf("write %s: %w", key, err)
 	}
 	_, err = replacing{p.Lake}.PutNew(ctx, key, f)

@@ -47,6 +47,14 @@ func (s Sink) takes(source string) bool {
 	return s.Sources == nil || slices.Contains(s.Sources, source)
 }
 
+// streams says whether any sink of events takes the source.
+func (p *Pipeline) streams(source string) bool {
+	return slices.ContainsFunc(p.Sinks, func(s Sink) bool {
+		_, plans := s.planner()
+		return s.takes(source) && !plans
+	})
+}
+
 // planner is the sink, where it is one that plans large batches.
 func (s Sink) planner() (load.Planner, bool) {
 	p, ok := s.Sink.(load.Planner)

@@ -131,14 +131,11 @@ func (s *sorter) sortItems() {
 
 func (s *sorter) spill() (err error) {
 	s.sortItems()
-	f, err := os.CreateTemp(s.dir, "idtrail-sort-*")
+	f, err := tempFile(s.dir, "idtrail-sort-*")
 	if err != nil {
-		return fmt.Errorf("make temporary file: %w", err)
+		return err
 	}
 	s.runs = append(s.runs, f)
-	if err := os.Remove(f.Name()); err != nil {
-		return fmt.Errorf("unname temporary file: %w", err)
-	}
 	w := s2.NewWriter(f, s2.WriterBlockSize(spillBlock), s2.WriterConcurrency(1))
 	for _, it := range s.items {
 		if err := writeItem(w, it.key, s.payload(it)); err != nil {

@@ -79,9 +79,9 @@ func (d *deliverer) records(ctx context.Context, pos state.Position) error {
 // batch is a delivery of events to a sink under way: its position moves with
 // what the sink keeps.
 type batch struct {
-	d   *deliverer
-	row string // of the position
-	pos state.Position
+	d       *deliverer
+	row     string // of the position
+	pos     state.Position
 	to      schema.Position
 	ledger  ledger
 	kept    func(state.Tally, load.Sent)
