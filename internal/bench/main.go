@@ -46,7 +46,7 @@ func main() {
 
 func begin(ctx context.Context, b *bench, only, receive string, large bool) error {
 	if receive != "" {
-		return receiver(receive, os.Stdin, os.Stdout)
+		return receiver(ctx, receive, os.Stdin, os.Stdout)
 	}
 	return b.run(ctx, only, large)
 }

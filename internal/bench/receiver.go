@@ -21,7 +21,7 @@ const takenPath = "/taken"
 
 // receiver is a receiver of a kind, on a free port that it writes to out, until
 // in ends.
-func receiver(kind string, in io.Reader, out io.Writer) error {
+func receiver(ctx context.Context, kind string, in io.Reader, out io.Writer) error {
 	handler, taken, err := ownReceiver(kind)
 	if err != nil {
 		return err
@@ -29,7 +29,7 @@ func receiver(kind string, in io.Reader, out io.Writer) error {
 	mux := http.NewServeMux()
 	mux.Handle("/", handler)
 	mux.HandleFunc(takenPath, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, taken()) })
-	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}

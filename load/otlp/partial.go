@@ -67,7 +67,7 @@ func fields(b []byte, f func(protowire.Number, protowire.Type, []byte, uint64) e
 			text []byte
 			v    uint64
 		)
-		switch t { //nolint:exhaustive // the others are skipped
+		switch t {
 		case protowire.BytesType:
 			text, size = protowire.ConsumeBytes(b)
 		case protowire.VarintType:

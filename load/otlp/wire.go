@@ -62,7 +62,7 @@ func (e *encoder) open(field protowire.Number) int {
 func (e *encoder) close(start int) {
 	n := len(e.b) - start
 	var room [binary.MaxVarintLen64]byte
-	length := binary.AppendUvarint(room[:0], uint64(n))
+	length := binary.AppendUvarint(room[:0], uint64(n)) //nolint:gosec // a length
 	if more := len(length) - 1; more > 0 {
 		e.b = append(e.b, length[:more]...)
 		copy(e.b[start+more:], e.b[start:start+n])
