@@ -3,6 +3,7 @@ package fake
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -80,23 +81,31 @@ func parseHEC(body []byte, t HECToken) (events []HECEvent, code int) {
 	for {
 		var raw map[string]json.RawMessage
 		switch err := d.Decode(&raw); {
-		case err == io.EOF: //nolint:errorlint // the decoder's own end
+		case errors.Is(err, io.EOF):
 			return events, 0
 		case err != nil || raw == nil:
 			return events, 6
 		}
 		e, code := envelope(raw)
-		if code == 0 && e.Index != "" && t.Indexes != nil && !slices.Contains(t.Indexes, e.Index) {
-			code = 7
-		}
-		if code == 0 && t.Refuse != nil {
-			code = t.Refuse(e)
+		if code == 0 {
+			code = t.takes(e)
 		}
 		if code != 0 {
 			return events, code
 		}
 		events = append(events, e)
 	}
+}
+
+// takes says with which code the token does not take a good event; 0 if it does.
+func (t HECToken) takes(e HECEvent) int {
+	if e.Index != "" && t.Indexes != nil && !slices.Contains(t.Indexes, e.Index) {
+		return 7
+	}
+	if t.Refuse != nil {
+		return t.Refuse(e)
+	}
+	return 0
 }
 
 func envelope(raw map[string]json.RawMessage) (HECEvent, int) {

@@ -130,7 +130,7 @@ func (c *collector) append(dst []byte, e *schema.Event, slimmed bool) []byte {
 // appendTime appends milliseconds as seconds with three decimals, as HEC has
 // them: never with an exponent, never rounded.
 func appendTime(dst []byte, ms int64) []byte {
-	n := uint64(ms)
+	n := uint64(ms) //nolint:gosec // the sign is put right below
 	if ms < 0 {
 		dst = append(dst, '-')
 		n = -n

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -72,7 +72,7 @@ func TestRequest(t *testing.T) {
 		if body, err = io.ReadAll(z); err != nil {
 			return nil, err
 		}
-		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`{"text":"Success","code":0,"ackId":7}`))}, nil
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`{"text":"Success","code":0,"ackId":7}`))}, nil
 	})
 	for _, url := range []string{"https://h:1/p", "https://h:1/p/services/collector", "https://h:1/p/services/collector/event/1.0/"} {
 		for _, ack := range []bool{false, true} {
@@ -232,7 +232,7 @@ func TestNoAnswer(t *testing.T) {
 		return l.Addr().String()
 	}
 	tls := httptest.NewUnstartedServer(http.NotFoundHandler())
-	tls.Config.ErrorLog = log.New(io.Discard, "", 0)
+	tls.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	tls.StartTLS()
 	t.Cleanup(tls.Close)
 	closed := httptest.NewServer(http.NotFoundHandler())

@@ -130,7 +130,10 @@ func destination(t *testing.T, ack bool) loadtest.Destination {
 	return loadtest.Destination{
 		Sink: newSink(t, func(o *splunk.Options) {
 			o.Ack, o.Transport = ack, fake.Transport(hec)
-			o.Stream = stream.Options{MaxEntries: 7, Attempts: 2, Wait: time.Millisecond, MaxWait: time.Millisecond}
+			o.Stream = stream.Options{
+				MaxEntries: 7, Attempts: 2, Wait: time.Millisecond, MaxWait: time.Millisecond,
+				AckWait: time.Millisecond, AckTimeout: time.Millisecond,
+			}
 		}),
 		Kept: func(t *testing.T) []string {
 			t.Helper()

@@ -150,16 +150,14 @@ func newCollector(o Options) (*collector, error) {
 func baseURL(text string) (string, error) {
 	u, err := url.Parse(text)
 	// The error of url.Parse shows the whole text, which may hold a password.
-	if err != nil || u.Host == "" || u.Hostname() == "" {
+	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return "", errors.New("url is not of the form https://host:8088")
 	}
-	switch {
-	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return "", errors.New("url must not hold a user, a query or a fragment; the token goes to token")
-	case u.Scheme == "http" && !loopback(u.Hostname()):
+	}
+	if u.Scheme == "http" && !loopback(u.Hostname()) {
 		return "", fmt.Errorf("url of %s is plain http: the token would be sent in the clear; use https", u.Hostname())
-	case u.Scheme != "http" && u.Scheme != "https":
-		return "", errors.New("url is not of the form https://host:8088")
 	}
 	path := strings.TrimRight(u.EscapedPath(), "/")
 	for _, own := range []string{"/services/collector/event/1.0", "/services/collector/event", "/services/collector"} {
