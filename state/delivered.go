@@ -297,7 +297,7 @@ func (d *DB) NextSince(ctx context.Context, seq int64, t time.Time) (next int64,
 
 func (d *DB) first(ctx context.Context, where string, args ...any) (seq int64, ok bool, err error) {
 	var first sql.NullInt64
-	if err := d.db.QueryRowContext(ctx, `SELECT min(seq) FROM segment WHERE `+where, args...).Scan(&first); err != nil { //nolint:gosec // where is one of our constants
+	if err := d.db.QueryRowContext(ctx, `SELECT min(seq) FROM segment WHERE `+where, args...).Scan(&first); err != nil {
 		return 0, false, fmt.Errorf("find segment of %s: %w", d.source, err)
 	}
 	return first.Int64, first.Valid, nil

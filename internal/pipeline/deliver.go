@@ -52,7 +52,7 @@ func (v *delivery) all(ctx context.Context) []SinkReport {
 func (v *delivery) sinks() []Sink {
 	var sinks []Sink
 	for _, sink := range v.p.Sinks {
-		if _, plans := sink.planner(); sink.takes(v.source.Name) && !(plans && v.noticesOnly) {
+		if _, plans := sink.planner(); sink.takes(v.source.Name) && (!plans || !v.noticesOnly) {
 			sinks = append(sinks, sink)
 		}
 	}
@@ -203,7 +203,7 @@ func (d *deliverer) flushed(ctx context.Context, res load.Result, m *mapping) er
 		return err
 	}
 	d.p.trace("position.moved")
-	d.report.Tally.Add(m.tally)
+	d.report.Add(m.tally)
 	d.report.Objects += res.Counts.Objects
 	d.report.Bytes += res.Counts.Bytes
 	return nil

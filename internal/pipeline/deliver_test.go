@@ -35,11 +35,11 @@ func (r *rig) lakeOptions(name string) lake.Options {
 	}
 }
 
-// events reads the events of a source back from its flush records.
-func (r *rig) events(sink, source string) []schema.Event {
+// events reads the events of source acme back from its flush records.
+func (r *rig) events(sink string) []schema.Event {
 	r.t.Helper()
 	var events []schema.Event
-	for rec, err := range lake.Open(r.lake).Flushes(r.t.Context(), sink, source) {
+	for rec, err := range lake.Open(r.lake).Flushes(r.t.Context(), sink, "acme") {
 		if err != nil {
 			r.t.Fatal(err)
 		}
@@ -151,7 +151,7 @@ func TestOneSinkFailsTheOtherGoesOn(t *testing.T) {
 	if rep := r.mustRun(src); rep.Sinks[0].Events != 120 || rep.Sinks[1].Events != 0 {
 		t.Errorf("after it came back: %+v", rep.Sinks)
 	}
-	if got := len(broken.events("two", "acme")); got != 120 {
+	if got := len(broken.events("two")); got != 120 {
 		t.Errorf("the broken sink holds %d events, want 120", got)
 	}
 }
@@ -226,7 +226,7 @@ func flushOnceFailing(t *testing.T, n int, answer bool, lost error) {
 func (r *rig) wantEvents(n int) {
 	r.t.Helper()
 	var got []string
-	for _, e := range r.events("lake", "acme") {
+	for _, e := range r.events("lake") {
 		got = append(got, e.Metadata.UID)
 	}
 	slices.Sort(got)

@@ -30,7 +30,7 @@ func noteRun(ctx context.Context, l *lander, r *SourceReport) (first int64, err 
 	}
 	events := []schema.Event{notice.Run(notice.RunFacts{
 		Source: s.Name, Kind: s.Kind, Identity: l.identity, Started: r.Started, Ended: r.Ended,
-		Read: r.Read, Landed: r.Landed, Repeated: r.Repeated, Filtered: r.Filtered, Gaps: r.Gaps, Rejected: rejected, Error: r.Run.Error,
+		Read: r.Read, Landed: r.Landed, Repeated: r.Repeated, Filtered: r.Filtered, Gaps: r.Gaps, Rejected: rejected, Error: r.Error,
 	})}
 	if r.Segments+r.Adopted > 0 && !errors.Is(r.Err, errChain) {
 		totals, err := l.st.Totals(ctx)

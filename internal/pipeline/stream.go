@@ -66,7 +66,7 @@ func (d *deliverer) records(ctx context.Context, pos state.Position) error {
 		return err
 	}
 	b := &batch{d: d, row: d.sink.Name(), pos: pos, to: schema.Position{Segment: head + 1}, waiting: &d.report.Waiting}
-	b.kept = func(t state.Tally, s load.Sent) { d.report.Tally.Add(t); d.report.Sent.Add(s) }
+	b.kept = func(t state.Tally, s load.Sent) { d.report.Add(t); d.report.Sent.Add(s) }
 	from := pos.Next
 	return b.deliver(ctx, func(yield func(load.Row, error) bool) {
 		w := &walk{d: d, b: b, yield: yield, m: mapping{source: d.source.Name, mapper: d.source.Mapper}}

@@ -56,15 +56,15 @@ func wantLoop(t *testing.T, what string, tally state.Tally, s state.Sent) {
 	}
 }
 
-func (r *rig) sinkStatus(src extract.Source, sink string) pipeline.SinkStatus {
+func (r *rig) siemStatus(src extract.Source) pipeline.SinkStatus {
 	r.t.Helper()
 	all, err := r.pipeline().Status(r.t.Context(), []pipeline.Source{r.source(src)})
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	i := slices.IndexFunc(all[0].Sinks, func(s pipeline.SinkStatus) bool { return s.Sink == sink })
+	i := slices.IndexFunc(all[0].Sinks, func(s pipeline.SinkStatus) bool { return s.Sink == "siem" })
 	if i < 0 {
-		r.t.Fatalf("status does not show sink %s: %+v", sink, all[0].Sinks)
+		r.t.Fatalf("status does not show it: %+v", all[0].Sinks)
 	}
 	return all[0].Sinks[i]
 }
@@ -98,7 +98,7 @@ func TestStreamGoesOnWhereItStopped(t *testing.T) {
 			if sink.gaps != 1 && !lost {
 				t.Errorf("the gap was told %d times", sink.gaps)
 			}
-			st := r.sinkStatus(src, "siem")
+			st := r.siemStatus(src)
 			want := state.Tally{Records: 120, Events: 121, FannedOut: 1}
 			if st.Tally != want || st.Pending.Records != 0 {
 				t.Errorf("tally %+v, want %+v", st.Tally, want)
@@ -138,7 +138,7 @@ func TestStreamAccountsAddUp(t *testing.T) {
 		t.Errorf("the lake has %+v: the same but for the gap", lakeSide.Tally)
 	}
 	filtered := int64(0)
-	for _, e := range r.events("lake", "acme") {
+	for _, e := range r.events("lake") {
 		if strings.HasSuffix(e.Metadata.UID, "4") {
 			filtered++
 		}
@@ -148,7 +148,7 @@ func TestStreamAccountsAddUp(t *testing.T) {
 		t.Errorf("sent %+v, want %+v", got.Sent, want)
 	}
 	wantLoop(t, "records", got.Tally, state.Sent(got.Sent))
-	st := r.sinkStatus(src, "siem")
+	st := r.siemStatus(src)
 	if st.Tally != got.Tally || st.Sent != state.Sent(got.Sent) || st.LastSent.IsZero() {
 		t.Errorf("status %+v, report %+v", st, got)
 	}
@@ -181,7 +181,7 @@ func TestLabelsAreForSinksOfEvents(t *testing.T) {
 	if rep.Failed() || labelled != 30 {
 		t.Errorf("labelled %d, %+v; want 30", labelled, rep)
 	}
-	for _, e := range r.events("lake", "acme") {
+	for _, e := range r.events("lake") {
 		if slices.Contains(e.Metadata.Labels, "person:p1") {
 			t.Fatal("an event in the lake is labelled")
 		}
@@ -202,7 +202,7 @@ func TestSnapshotsArePassedOver(t *testing.T) {
 	if n := reads("users"); n != 0 {
 		t.Errorf("segments of users were read %d times", n)
 	}
-	if st := r.sinkStatus(src, "siem"); st.Next.Segment != 2 || st.Pending.Segments != 0 {
+	if st := r.siemStatus(src); st.Next.Segment != 2 || st.Pending.Segments != 0 {
 		t.Errorf("it stands at %v, want behind the snapshot", st.Next)
 	}
 }
@@ -304,7 +304,7 @@ func TestASinkDeadForThreeDays(t *testing.T) {
 			other.wantGot(t, 0, 20*(h+1), false)
 			time.Sleep(time.Hour)
 		}
-		if st := r.sinkStatus(src, "siem"); !strings.Contains(st.LastError, errSink.Error()) || st.LastErrorAt.IsZero() || st.Pending.Records != 20*int64(hours) {
+		if st := r.siemStatus(src); !strings.Contains(st.LastError, errSink.Error()) || st.LastErrorAt.IsZero() || st.Pending.Records != 20*int64(hours) {
 			t.Errorf("status of the dead one: %+v", st)
 		}
 		dead = false
@@ -332,7 +332,7 @@ func TestASinkDeadForThreeDays(t *testing.T) {
 			t.Errorf("%d runs: the budget did not hold", runs)
 		}
 		siem.wantGot(t, 0, 20*hours, false)
-		if st := r.sinkStatus(src, "siem"); st.LastError != "" || st.Pending.Records != 0 {
+		if st := r.siemStatus(src); st.LastError != "" || st.Pending.Records != 0 {
 			t.Errorf("status after it: %+v", st)
 		}
 	})
@@ -380,7 +380,7 @@ func TestStoppingKeepsWhatIsAccepted(t *testing.T) {
 	src := &script{name: "acme", pages: logPages(2, 60)}
 	rep := r.pipeline().Run(ctx, []pipeline.Source{r.source(src)}).Sources[0]
 	wantError(t, rep.Sinks[0].Err, context.Canceled)
-	if st := r.sinkStatus(src, "siem"); st.Tally.Records != int64(len(sink.got)) || st.LastError != "" {
+	if st := r.siemStatus(src); st.Tally.Records != int64(len(sink.got)) || st.LastError != "" {
 		t.Errorf("%d events arrived, status %+v", len(sink.got), st)
 	}
 	r.mustRun(src)
@@ -397,10 +397,10 @@ func TestASinkThatWaitsIsAskedAgain(t *testing.T) {
 	r.sinks = []pipeline.Sink{s}
 	src := &script{name: "acme", pages: logPages(2, 60)}
 	first := r.mustRun(src).Sinks[0]
-	if !first.Waiting || first.Sent.Accepted != 120 || first.Tally.Records != 0 || first.Pending.Records != 120 {
+	if !first.Waiting || first.Sent.Accepted != 120 || first.Records != 0 || first.Pending.Records != 120 {
 		t.Errorf("first run: %+v", first)
 	}
-	if st := r.sinkStatus(src, "siem"); !st.Waiting {
+	if st := r.siemStatus(src); !st.Waiting {
 		t.Errorf("status %+v does not say that it waits", st)
 	}
 	second := r.mustRun(src).Sinks[0]
@@ -408,7 +408,7 @@ func TestASinkThatWaitsIsAskedAgain(t *testing.T) {
 		t.Errorf("second run: %+v", second)
 	}
 	sink.wantGot(t, 0, 120, false)
-	st := r.sinkStatus(src, "siem")
+	st := r.siemStatus(src)
 	wantLoop(t, "records", st.Tally, st.Sent)
 }
 
@@ -477,7 +477,7 @@ func TestWhereASinkBeginsWaitsForTheFirstDrain(t *testing.T) {
 	r.sinks = []pipeline.Sink{s}
 	src := &script{name: "acme", pages: pages, fail: errors.New("503"), failAt: 1}
 	r.run(src)
-	if st := r.sinkStatus(src, "siem"); st.Pending.Records != 0 {
+	if st := r.siemStatus(src); st.Pending.Records != 0 {
 		t.Errorf("pending of a sink without a place: %+v", st.Pending)
 	}
 	src.fail = nil
@@ -527,7 +527,7 @@ func TestNoticesAreToldOnce(t *testing.T) {
 	if want := []string{"run", "chain_head", "run", "run"}; !slices.Equal(sink.told, want) {
 		t.Errorf("told %v, want %v", sink.told, want)
 	}
-	st := r.sinkStatus(src, "siem")
+	st := r.siemStatus(src)
 	wantLoop(t, "notices", st.Notices.Tally, st.Notices.Sent)
 	// A sink that is new is not told of runs before it.
 	late := &receiver{name: "late"}
