@@ -232,10 +232,10 @@ func (c *caller) apply(r load.Result) {
 }
 
 func (c *caller) batch() load.Batch {
+	from := c.upto
 	return load.Batch{
 		Source: "acme", From: c.upto, To: c.to, Mapping: 3, Note: c.note,
 		Rows: func(yield func(load.Row, error) bool) {
-			from := c.upto
 			for _, r := range c.rows {
 				if !r.At.Before(from) && !yield(r, nil) {
 					return
