@@ -133,8 +133,8 @@ type SourceReport struct {
 
 // SinkReport is what a run gave one sink of one source: records = mapped +
 // rejected, and events + users + settings = mapped + fanned out. For sinks of
-// events, gaps are among the events, as fanned out, and events = accepted +
-// skipped + rejected + filtered of Sent.
+// events, gaps are among the events, as fanned out, and, unless it is Waiting,
+// events = accepted + skipped + rejected + filtered of Sent.
 type SinkReport struct {
 	Sink string `json:"sink"`
 	state.Tally
