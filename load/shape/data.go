@@ -9,7 +9,7 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// maxDepth bounds how deep JSON is walked: what lies deeper is taken as text.
+// maxDepth bounds how deep JSON is walked: what lies deeper is left out.
 const maxDepth = 64
 
 // node is a value in JSON, with the names it stands under.
@@ -117,7 +117,7 @@ func (p *pass) data(parent, name, s string) string {
 }
 
 func (p *pass) dataText(n node, s string) string {
-	if v, ok := parse(s); ok && n.depth < maxDepth {
+	if v, ok := parse(s); ok {
 		return string(p.json(nil, n, v))
 	}
 	rule, g := p.any(n.groups())
@@ -127,14 +127,14 @@ func (p *pass) dataText(n node, s string) string {
 	if nobody[folded(strings.TrimSpace(s))] {
 		return s
 	}
-	return rule.replace(g, n.name, s)
+	return p.replace(rule, g, n.name, s)
 }
 
 // json appends the redacted value; nothing if it is to be left out.
 func (p *pass) json(dst []byte, n node, v gjson.Result) []byte {
 	switch {
 	case n.depth >= maxDepth:
-		return quote(dst, p.text(v.Raw, false))
+		return quote(dst, stars)
 	case v.IsObject():
 		return p.object(dst, n, v)
 	case v.IsArray():
@@ -157,7 +157,7 @@ func (p *pass) json(dst []byte, n node, v gjson.Result) []byte {
 func (p *pass) number(dst []byte, n node, raw string) []byte {
 	var s string
 	if rule, g := p.any(n.groups()); rule != nil {
-		s = rule.replace(g, n.name, raw)
+		s = p.replace(rule, g, n.name, raw)
 	} else {
 		s = p.text(raw, false)
 	}

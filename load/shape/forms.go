@@ -10,47 +10,51 @@ import (
 func (p *pass) findForms(l level, versions bool, spans []span) []span {
 	if rule := p.byGroup[groupEmail]; rule != nil {
 		findEmails(l.text, func(start, end int) {
-			spans = l.add(spans, start, end, rule.replace(groupEmail, "", l.text[start:end]))
+			spans = l.add(spans, start, end, p.replace(rule, groupEmail, "", l.text[start:end]))
 		})
 	}
 	if rule := p.byGroup[groupIP]; rule != nil {
 		findIPs(l.text, versions, func(start, end int, a netip.Addr) {
-			spans = l.add(spans, start, end, rule.replace(groupIP, "", normalIP(a)))
+			spans = l.add(spans, start, end, p.replace(rule, groupIP, "", normalIP(a)))
 		})
 	}
 	if rule := p.byGroup[groupPhone]; rule != nil {
 		findPhones(l.text, func(start, end int) {
-			spans = l.add(spans, start, end, rule.replace(groupPhone, "", l.text[start:end]))
+			spans = l.add(spans, start, end, p.replace(rule, groupPhone, "", l.text[start:end]))
 		})
 	}
-	findPairs(l.text, func(name string, start, end int) {
-		value := l.text[start:end]
-		if rule, g := p.any(groupsOf("", name)); rule != nil && !nobody[value] {
-			spans = l.add(spans, start, end, rule.replace(g, name, value))
-		}
-	})
-	return spans
+	return p.findPairs(l, spans)
 }
 
-// findPairs calls found for each name=value of s, as forms and URLs have them,
-// and each "name":"value", as JSON has it that was cut off.
-func findPairs(s string, found func(name string, start, end int)) {
+// findPairs adds the value of each name=value, as forms and URLs have them, and
+// of each "name":"value", as JSON has it that was cut off.
+func (p *pass) findPairs(l level, spans []span) []span {
+	s := l.text
 	for i := 0; i < len(s); i++ {
 		k := strings.IndexAny(s[i:], "=:")
 		if k < 0 {
-			return
+			break
 		}
 		i += k
 		name, quoted := nameBefore(s[:i])
 		if name == "" || s[i] == ':' && !quoted {
 			continue
 		}
+		rule, g := p.any(groupsOf("", name))
+		if rule == nil {
+			continue
+		}
 		start, end := valueAt(s, i+1)
-		if start < end {
-			found(name, start, end)
+		if value := s[start:end]; !nobody[value] {
+			spans = l.add(spans, start, end, p.replace(rule, g, name, value))
+			i = end - 1
 		}
 	}
+	return spans
 }
+
+// maxName bounds the names looked at.
+const maxName = 64
 
 // nameBefore is the name that s ends with, and whether it is in quotes.
 func nameBefore(s string) (name string, quoted bool) {
@@ -59,7 +63,7 @@ func nameBefore(s string) (name string, quoted bool) {
 		s, quoted = s[:n-1], true
 	}
 	start := len(s)
-	for start > 0 && isNameByte(s[start-1]) {
+	for start > 0 && len(s)-start < maxName && isNameByte(s[start-1]) {
 		start--
 	}
 	return s[start:], quoted

@@ -143,6 +143,9 @@ func isPhone(s string) bool {
 // The digits of an E.164 number.
 const minDigits, maxDigits = 8, 15
 
+// maxPhone is how long one is with all that people write between the digits.
+const maxPhone = 40
+
 // phoneAt returns where the number that begins with the + at i ends, 0 if none
 // does.
 func phoneAt(s string, i int) int {
@@ -150,14 +153,14 @@ func phoneAt(s string, i int) int {
 		return 0
 	}
 	n, end := 0, 0
-	for k := i + 1; k < len(s) && n < maxDigits; k++ {
+	for k := i + 1; k < min(len(s), i+maxPhone) && n < maxDigits; k++ {
 		switch c := s[k]; {
 		case '0' <= c && c <= '9':
 			n++
 			end = k + 1
 		case c == '+' && n < minDigits: // a space, in a form
 		case strings.IndexByte(" ()-./", c) < 0:
-			k = len(s)
+			k = len(s) // the end of it
 		}
 	}
 	if n < minDigits {

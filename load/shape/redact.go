@@ -16,7 +16,62 @@ type pass struct {
 	*redactor
 
 	needles []needle
+	done    []done
+	// gathered: all needles are known.
+	gathered bool
 }
+
+// done is a value whose replacement is known: most stand in an event several
+// times, and a hash costs more than all else.
+type done struct {
+	rule        *rule
+	group       group
+	name, value string
+	with        string
+}
+
+// replace is [rule.replace], once for each value.
+func (p *pass) replace(r *rule, g group, name, value string) string {
+	if g != groupLocation {
+		name = "" // it counts there only
+	}
+	for _, d := range p.done {
+		if d.value == value && d.group == g && d.rule == r && d.name == name {
+			return d.with
+		}
+	}
+	d := done{r, g, name, value, r.replace(g, name, value)}
+	if p.gathered {
+		d.with = p.shown(r, d.with)
+	}
+	if len(p.done) < maxDone {
+		p.done = append(p.done, d)
+	}
+	return d.with
+}
+
+// settle ends the gathering: now it is known what must not be shown.
+func (p *pass) settle() {
+	p.gathered = true
+	for i, d := range p.done {
+		p.done[i].with = p.shown(d.rule, d.with)
+	}
+	for i, n := range p.needles {
+		p.needles[i].with = p.shown(n.rule, n.with)
+	}
+}
+
+// shown is what a mask may show: of ada@lovelace.example not even the domain,
+// where lovelace is a name to be taken out.
+func (p *pass) shown(r *rule, with string) string {
+	if r.with != WithMask || with == stars || len(p.find(foldLevel(with), nil)) == 0 {
+		return with
+	}
+	return stars
+}
+
+// maxDone bounds how many are kept: they are looked through one by one.
+const maxDone = 64
 
 // needle is a value to look for.
 type needle struct {
@@ -26,21 +81,14 @@ type needle struct {
 	word bool
 	// with takes its place; "" leaves it out.
 	with string
+	rule *rule
 }
 
 // apply returns a redacted copy of e.
 func (r *redactor) apply(e *schema.Event) *schema.Event {
 	c := clone(e)
 	p := &pass{redactor: r}
-	visitor{do: p.gather}.event(c)
-	for _, o := range c.Observables {
-		k := p.observed(o)
-		p.gather(k.place, k.group, &o.Value)
-	}
-	for key, value := range c.Unmapped {
-		parent, name := lastNames(key)
-		p.gatherData(parent, name, value)
-	}
+	p.gather(c)
 	visitor{do: p.redact}.event(c)
 	p.coordinates(c)
 	p.observables(c)
@@ -49,19 +97,32 @@ func (r *redactor) apply(e *schema.Event) *schema.Event {
 	return c
 }
 
-// gather notes the value of an attribute.
-func (p *pass) gather(at place, g group, s *string) {
-	if *s == "" {
+// gather notes what is to go: the values of attributes first, as those in data
+// may be too many to look for.
+func (p *pass) gather(e *schema.Event) {
+	visitor{do: p.gatherValue}.event(e)
+	for _, o := range e.Observables {
+		k := p.observed(o)
+		p.gatherValue(k.place, k.group, &o.Value)
+	}
+	visitor{do: func(_ place, g group, s *string) {
+		if g == groupData && *s != "" {
+			p.gatherData("", "", *s)
+		}
+	}}.event(e)
+	for _, key := range slices.Sorted(maps.Keys(e.Unmapped)) {
+		parent, name := lastNames(key)
+		p.gatherData(parent, name, e.Unmapped[key])
+	}
+	p.settle()
+}
+
+func (p *pass) gatherValue(at place, g group, s *string) {
+	if g == groupRaw || g == groupData || *s == "" {
 		return
 	}
-	switch {
-	case g == groupRaw:
-	case g == groupData:
-		p.gatherData("", "", *s)
-	default:
-		if rule := p.of(at, g); rule != nil {
-			p.note(rule, g, at.name, *s)
-		}
+	if rule := p.of(at, g); rule != nil {
+		p.note(rule, g, at.name, *s)
 	}
 }
 
@@ -72,26 +133,26 @@ func (p *pass) note(rule *rule, g group, name, value string) {
 	if nobody[folded(value)] || g == groupLocation && n < 3 {
 		return
 	}
-	with := rule.replace(g, name, value)
+	with := p.replace(rule, g, name, value)
 	if with == value {
 		return
 	}
-	p.add(value, with)
+	p.add(rule, value, with)
 	switch g { //nolint:exhaustive // the others have one form
 	case groupUserID:
 		// Auth0 writes auth0|123 elsewhere as 123, AWS a session's name behind its role's id.
 		if part := value[strings.LastIndexAny(value, "|:/")+1:]; part != value && utf8.RuneCountInString(part) > 2 {
-			p.add(part, rule.replace(g, name, part))
+			p.add(rule, part, p.replace(rule, g, name, part))
 		}
 	case groupIP:
-		p.add(strings.ReplaceAll(value, ".", "-"), with)
+		p.add(rule, strings.ReplaceAll(value, ".", "-"), with)
 	case groupPhone:
 		if d := digits(value); len(d) >= minDigits {
-			p.add(d, with)
+			p.add(rule, d, with)
 		}
 	}
 	if strings.Contains(value, " ") {
-		p.add(strings.ReplaceAll(value, " ", "+"), with) // in a form
+		p.add(rule, strings.ReplaceAll(value, " ", "+"), with) // in a form
 	}
 }
 
@@ -100,13 +161,17 @@ var nobody = map[string]bool{
 	"": true, "-": true, "unknown": true, "anonymous": true, "none": true, "null": true, "true": true, "false": true, stars: true,
 }
 
+// maxNeedles bounds what is looked for. The attributes of an event are some 40;
+// what a list in its data holds beyond is redacted where it stands.
+const maxNeedles = 256
+
 // shortValue is the length below which a value counts as a word only.
 const shortValue = 8
 
-func (p *pass) add(value, with string) {
-	n := needle{text: folded(value), with: with}
+func (p *pass) add(r *rule, value, with string) {
+	n := needle{text: folded(value), with: with, rule: r}
 	n.word = utf8.RuneCountInString(value) < shortValue && !strings.ContainsAny(value, "@|")
-	if n.text == "" || slices.ContainsFunc(p.needles, func(m needle) bool { return m.text == n.text }) {
+	if n.text == "" || len(p.needles) >= maxNeedles || slices.ContainsFunc(p.needles, func(m needle) bool { return m.text == n.text }) {
 		return
 	}
 	p.needles = append(p.needles, n)
@@ -133,7 +198,7 @@ func (p *pass) redact(at place, g group, s *string) {
 	case at == place{"metadata", "labels"} && rule == nil:
 		*s = p.label(*s)
 	case rule != nil:
-		*s = rule.replace(g, at.name, *s)
+		*s = p.replace(rule, g, at.name, strings.TrimSpace(*s))
 	default:
 		*s = p.text(*s, at.name == "user_agent")
 	}
@@ -158,7 +223,7 @@ func (p *pass) label(s string) string {
 		}
 		return name + p.person.pseudonym("", value)[len("text"):]
 	case ok && name == "identity" && p.byGroup[groupUserID] != nil:
-		if value = p.byGroup[groupUserID].replace(groupUserID, name, value); value == "" {
+		if value = p.replace(p.byGroup[groupUserID], groupUserID, name, value); value == "" {
 			return ""
 		}
 		return name + ":" + value

@@ -219,10 +219,10 @@ func TestPaths(t *testing.T) {
 	}
 	// The rule for an attribute precedes the one for the object it is in.
 	o = shape.Options{Redact: []shape.Rule{
-		{Fields: []string{"user.name"}, With: "mask"}, {Fields: []string{"user"}, With: "drop"},
+		{Fields: []string{"src_endpoint.ip"}, With: "mask"}, {Fields: []string{"src_endpoint"}, With: "drop"},
 	}}
-	if e = redact(t, o, login()); e.User == nil || e.User.Name != "a***@example.com" || e.User.UID != "" {
-		t.Errorf("user %+v", e.User)
+	if e = redact(t, o, login()); e.SrcEndpoint == nil || e.SrcEndpoint.IP != "203.0.113.0/24" || e.SrcEndpoint.Location != nil {
+		t.Errorf("endpoint %+v", e.SrcEndpoint)
 	}
 }
 

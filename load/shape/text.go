@@ -110,10 +110,11 @@ func backslash(s string) (rune, int) {
 	switch s[1] {
 	case '"', '\\', '/', '\'':
 		return rune(s[1]), 2
-	case 'n', 'r', 't', 'b', 'f':
-		return '\n', 2
 	case 'u':
 		return unicodeEscape(s)
+	}
+	if i := strings.IndexByte("nrtbf", s[1]); i >= 0 {
+		return rune("\n\r\t\b\f"[i]), 2
 	}
 	return '\\', 1
 }
