@@ -10,6 +10,7 @@
 package people
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -49,13 +50,14 @@ type Index struct {
 }
 
 // Open returns an index of the table persons in store as it is now, whose file
-// is in the folder dir. Making it anew takes seconds for a million accounts, and
+// is in the folder dir, which should be nobody else's; "" is the system's for
+// temporary files. Making it anew takes seconds for a million accounts, and
 // opening the one made before one call to the store: open one for each run.
 //
 // Events are delivered without it as well: who gets an error should say so, and
 // go on with no index.
 func Open(ctx context.Context, store blob.Store, dir string) (*Index, error) {
-	path := filepath.Join(dir, "persons-"+digest(store.URL())+".index")
+	path := filepath.Join(cmp.Or(dir, os.TempDir()), "persons-"+digest(store.URL())+".index")
 	info, err := store.Head(ctx, table)
 	if errors.Is(err, blob.ErrNotExist) {
 		return nil, removeFile(path)
@@ -92,11 +94,18 @@ func removeFile(path string) error {
 	return nil
 }
 
+// fileMode is that of a plain file with personal data.
+const fileMode fs.FileMode = 0o600
+
 // errOther says that an index is of another table, or of another form.
 var errOther = errors.New("the index is of another table")
 
 // openFile opens the index at path if it is of the table with that ETag.
 func openFile(ctx context.Context, path, etag string) (*Index, error) {
+	// A file that others may write to, or read, is not one that was made here.
+	if info, err := os.Lstat(path); err != nil || info.Mode() != fileMode {
+		return nil, errors.Join(err, errOther)
+	}
 	// It is never written to: immutable spares all locks. One that is made anew
 	// takes its name, and leaves this file to those who have it open.
 	db, err := sql.Open("sqlite3", fileURI(path, "mode=ro&immutable=1"))

@@ -309,6 +309,21 @@ func TestStoreFails(t *testing.T) {
 	}
 }
 
+// TestForeign: a file that others may write to is not believed.
+func TestForeign(t *testing.T) {
+	store, dir := blobtest.NewMemory(), t.TempDir()
+	write(t, store, account("acme", "auth0|1", "k1", "", begin, nil))
+	open(t, store, dir)
+	path := files(t, dir)[0]
+	if err := os.Chmod(path, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	wantLabels(t, of(open(t, store, dir), "auth0|1", ""), "person:k1")
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v: want it made anew", info.Mode(), err)
+	}
+}
+
 func TestOddFolder(t *testing.T) {
 	store, dir := blobtest.NewMemory(), filepath.Join(t.TempDir(), "a ?#%41 é")
 	if err := os.Mkdir(dir, 0o700); err != nil {

@@ -23,14 +23,35 @@ func emailAt(s string, i int) (start, end int) {
 	if i <= 0 {
 		return 0, 0
 	}
-	start, end = i, i+1
+	start, end = localStart(s, i), domainEnd(s, i+1)
+	domain := s[i+1 : end]
+	dot := strings.LastIndexByte(domain, '.')
+	if start == i || dot < 1 || len(domain)-dot < 3 {
+		return 0, 0
+	}
+	return start, end
+}
+
+// localStart is where the local part begins that ends at i.
+func localStart(s string, i int) int {
+	start := i
 	for start > 0 {
 		r, n := utf8.DecodeLastRuneInString(s[:start])
-		if !isWord(r) && !strings.ContainsRune(localMarks, r) || r == utf8.RuneError {
+		if !isWord(r) && !strings.ContainsRune(localMarks, r) {
 			break
 		}
 		start -= n
 	}
+	// What is no letter before the first one is a quote, or ends a sentence.
+	for start < i && s[start] != '_' && s[start] != '*' && strings.IndexByte(localMarks, s[start]) >= 0 {
+		start++
+	}
+	return start
+}
+
+// domainEnd is where the domain ends that begins at i.
+func domainEnd(s string, i int) int {
+	end := i
 	for end < len(s) {
 		r, n := utf8.DecodeRuneInString(s[end:])
 		if !isWord(r) && r != '-' && r != '.' && r != '_' {
@@ -38,16 +59,7 @@ func emailAt(s string, i int) (start, end int) {
 		}
 		end += n
 	}
-	for start < i && strings.IndexByte(localMarks, s[start]) >= 0 && s[start] != '_' && s[start] != '*' {
-		start++ // a quote, the full stop of the sentence before
-	}
-	domain := strings.TrimRight(s[i+1:end], ".-_")
-	end = i + 1 + len(domain)
-	dot := strings.LastIndexByte(domain, '.')
-	if start == i || dot < 1 || len(domain)-dot < 3 {
-		return 0, 0
-	}
-	return start, end
+	return i + len(strings.TrimRight(s[i:end], ".-_"))
 }
 
 // findEmails calls found for each address in s.
@@ -72,25 +84,16 @@ func findEmails(s string, found func(start, end int)) {
 // name and a slash are taken for such.
 func findIPs(s string, versions bool, found func(start, end int, a netip.Addr)) {
 	for i := 0; i < len(s); {
-		if !isAddrByte(s[i]) {
-			i++
-			continue
-		}
-		end, colons, dots := i, 0, 0
+		end := i
 		for end < len(s) && isAddrByte(s[end]) {
-			switch s[end] {
-			case ':':
-				colons++
-			case '.':
-				dots++
-			}
 			end++
 		}
-		version := at(s, i-1) == '/' && isNameByte(at(s, i-2)) && (versions || strings.HasSuffix(s[i:end], ".0.0.0"))
-		if (colons > 1 || dots > 2) && !version {
+		run := s[i:end]
+		version := at(s, i-1) == '/' && isNameByte(at(s, i-2)) && (versions || strings.HasSuffix(run, ".0.0.0"))
+		if !version && (strings.Count(run, ":") > 1 || strings.Count(run, ".") > 2) {
 			ipIn(s, i, end, found)
 		}
-		i = end
+		i = end + 1
 	}
 }
 

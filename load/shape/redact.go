@@ -189,19 +189,26 @@ func (p *pass) redact(at place, g group, s *string) {
 	}
 	rule := p.of(at, g)
 	switch {
-	case g == groupRaw && rule == nil && p.dropRaw:
+	case rule == nil && g == groupRaw && p.dropRaw:
 		*s = ""
-	case rule != nil && (g == groupRaw || g == groupData):
-		*s = rule.whole()
+	case rule == nil:
+		*s = p.free(at, g, *s)
 	case g == groupRaw || g == groupData:
-		*s = p.data("", "", *s)
-	case at == place{"metadata", "labels"} && rule == nil:
-		*s = p.label(*s)
-	case rule != nil:
-		*s = p.replace(rule, g, at.name, strings.TrimSpace(*s))
+		*s = rule.whole()
 	default:
-		*s = p.text(*s, at.name == "user_agent")
+		*s = p.replace(rule, g, at.name, strings.TrimSpace(*s))
 	}
+}
+
+// free redacts an attribute that has no rule of its own.
+func (p *pass) free(at place, g group, s string) string {
+	switch {
+	case g == groupRaw || g == groupData:
+		return p.data("", "", s)
+	case at == place{"metadata", "labels"}:
+		return p.label(s)
+	}
+	return p.text(s, at.name == "user_agent")
 }
 
 // whole is what stands in the place of many values.
@@ -271,7 +278,7 @@ func standsAlone(s string, start, end int) bool {
 	first, _ := utf8.DecodeRuneInString(s[start:end])
 	last, _ := utf8.DecodeLastRuneInString(s[start:end])
 	after, _ := utf8.DecodeRuneInString(s[end:])
-	return !(isWord(before) && isWord(first)) && !(isWord(last) && isWord(after))
+	return (!isWord(before) || !isWord(first)) && (!isWord(last) || !isWord(after))
 }
 
 func (p *pass) coordinates(e *schema.Event) {

@@ -83,7 +83,7 @@ func New(o Options) (*Shape, error) {
 		if i < 1 {
 			return nil, fmt.Errorf("severity %q is none of %s: %w", o.MinSeverity, strings.Join(severities[1:], ", "), ErrOptions)
 		}
-		s.severity = int32(i)
+		s.severity = int32(i) //nolint:gosec // one of seven
 	}
 	var err error
 	s.redact, err = newRedactor(o.Redact)

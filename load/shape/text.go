@@ -142,7 +142,7 @@ func hex4(s string) (rune, bool) {
 		return 0, false
 	}
 	v, err := strconv.ParseUint(s[2:6], 16, 16)
-	return rune(v), err == nil //nolint:gosec // 16 bits
+	return rune(v), err == nil
 }
 
 // percent reads %C3%BC: all bytes of one character.
