@@ -612,3 +612,91 @@ func TestHealthIsReported(t *testing.T) {
 		t.Errorf("sinks %+v", h.Sinks)
 	}
 }
+
+// sinkFunc is a sink of one function.
+type sinkFunc struct {
+	name    string
+	deliver func(context.Context, load.Batch) (load.Result, error)
+}
+
+func (s sinkFunc) Name() string { return s.name }
+
+func (s sinkFunc) Deliver(ctx context.Context, b load.Batch) (load.Result, error) {
+	return s.deliver(ctx, b)
+}
+
+// A sink that comes to a segment when another has done with it shares it still.
+func TestALateSinkSharesTheNewestSegment(t *testing.T) {
+	r := newRig(t)
+	first, second, done := &receiver{name: "first"}, &receiver{name: "second"}, make(chan struct{})
+	r.sinks = []pipeline.Sink{
+		{Sink: sinkFunc{"first", func(ctx context.Context, b load.Batch) (load.Result, error) {
+			if b.To.Segment > 0 {
+				defer close(done)
+			}
+			return first.sink().Deliver(ctx, b)
+		}}},
+		{Sink: sinkFunc{"second", func(ctx context.Context, b load.Batch) (load.Result, error) {
+			<-done
+			return second.sink().Deliver(ctx, b)
+		}}},
+	}
+	reads := r.countReads()
+	r.mustRun(&script{name: "acme", pages: logPages(1, 90)})
+	if n := reads("acme"); n != 1 {
+		t.Errorf("raw was read %d times, want once", n)
+	}
+	first.wantGot(t, 0, 90, false)
+	second.wantGot(t, 0, 90, false)
+}
+
+// A sink of which all is filtered is told of its progress within a segment.
+func TestLongRunsOfNothingAreMarked(t *testing.T) {
+	r := newRig(t)
+	sink := &receiver{}
+	s := sink.sink()
+	s.Shape = shapeFunc(func(*schema.Event) (*schema.Event, bool) { return nil, false })
+	r.sinks = []pipeline.Sink{s}
+	p := r.pipeline()
+	p.Limits.SegmentRecords = 10_000
+	rep := p.Run(t.Context(), []pipeline.Source{r.source(&script{name: "acme", pages: logPages(5, 500)})}).Sources[0]
+	if rep.Failed() || rep.Sinks[0].Sent.Filtered != 2500 {
+		t.Fatalf("got %+v", rep.Sinks)
+	}
+	if sink.marks < 4 { // two within, at the segment's end, at the end of all
+		t.Errorf("%d marks for 2500 records that gave nothing", sink.marks)
+	}
+}
+
+// A sink that kept the gaps of a segment, and failed then, is not told them
+// again.
+func TestGapsThatAreKeptAreNotToldAgain(t *testing.T) {
+	r := newRig(t)
+	gaps := 0
+	r.sinks = []pipeline.Sink{{Sink: sinkFunc{"siem", func(_ context.Context, b load.Batch) (load.Result, error) {
+		res := load.Result{Upto: b.From}
+		for row, err := range b.Rows {
+			if err != nil {
+				return res, err
+			}
+			if row.Event == nil {
+				continue
+			}
+			res.Counts.Sent.Accepted++
+			if row.Event.ActivityName == "gap" {
+				gaps++
+				res.Upto = load.Position{Segment: row.At.Segment, Record: row.At.Record + 1}
+				return res, errSink
+			}
+		}
+		res.Upto = b.To
+		return res, nil
+	}}}}
+	src := &script{name: "acme", pages: logPages(1, 5)}
+	src.pages[0].Gaps = []schema.Gap{{From: day0, To: day0, Reason: "lost"}}
+	wantError(t, r.run(src).Sinks[0].Err, errSink)
+	r.mustRun(src)
+	if gaps != 1 {
+		t.Errorf("the gap was told %d times", gaps)
+	}
+}
