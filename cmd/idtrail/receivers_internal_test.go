@@ -57,6 +57,7 @@ func setUpReceivers(env *testscript.Env) {
 //	receiver hec|dd|otlp away      it is down for longer than a run waits
 //	receiver hec|dd|otlp deny      it takes no key, and says the key it was shown
 //	receiver hec refuse TEXT       it refuses events that hold the text
+//	receiver hec acks never|now    its token has acknowledgement, given then
 //	receiver hec|dd|otlp took N    want that it has so many events, none twice
 //	receiver hec|dd|otlp holds|lacks TEXT  want that in what it has, or not
 //	receiver dd checks N           want so many service checks
@@ -82,6 +83,9 @@ func receiver(ts *testscript.TestScript, _ bool, args []string) {
 			}
 			return 0
 		}})
+	case "acks":
+		r.hec.SetToken(hecToken, fake.HECToken{Ack: true})
+		r.hec.SetAcks(0, map[string]time.Duration{"never": 24 * time.Hour}[text])
 	case "took":
 		ids := r.ids(ts, name)
 		want(ts, name+" took", strconv.Itoa(len(ids)), text)
