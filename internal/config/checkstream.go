@@ -50,26 +50,34 @@ func (d *decoder) checkStream(c *Config, at string, s Sink) {
 }
 
 func (d *decoder) checkDatadog(at string, o *Datadog) {
-	site, receiver := d.has(at+".site"), d.has(at+".url")
-	switch {
-	case !site && !receiver:
-		d.fail(at+".site", "is missing; name yours: %s", strings.Join(DatadogSites(), ", "))
-	case site && receiver:
-		d.fail(at+".url", "stands beside site; keep one of the two")
-	case site && !slices.Contains(DatadogSites(), o.Site):
-		d.fail(at+".site", "%q is no site of Datadog; %s; any other address is a url", clip(o.Site), suggest(o.Site, DatadogSites()))
-	case receiver:
-		d.checkReceiver(at+".url", o.URL, "https://http-intake.logs.datadoghq.eu")
-	}
+	d.checkSite(at, o)
 	d.checkCredential(at+".api_key", o.APIKey, "${env:DD_API_KEY}")
 	if o.Service == "" {
 		d.fail(at+".service", "is empty; leave it out for %s", defaultService)
 	}
 	for key, text := range o.Tags {
-		if !tagForm.MatchString(key) || text == "" || len(key)+len(text) > 199 || strings.ContainsAny(text, ", \t\r\n") {
-			d.fail(at+".tags."+key, "is no tag Datadog takes; keys are a-z, 0-9, _ . / and -, beginning with a letter, values have neither comma nor space, and both no more than 199 characters")
+		if !isTag(key, text) {
+			d.fail(at+".tags."+key, "is no tag Datadog takes; keys are a-z, 0-9, _ . / and -, beginning with a letter, "+
+				"values have neither comma nor space, and both no more than 199 characters")
 		}
 	}
+}
+
+func (d *decoder) checkSite(at string, o *Datadog) {
+	switch site, receiver := d.has(at+".site"), d.has(at+".url"); {
+	case !site && !receiver:
+		d.fail(at+".site", "is missing; name yours: %s", strings.Join(DatadogSites(), ", "))
+	case site && receiver:
+		d.fail(at+".url", "stands beside site; keep one of the two")
+	case receiver:
+		d.checkReceiver(at+".url", o.URL, "https://http-intake.logs.datadoghq.eu")
+	case !slices.Contains(DatadogSites(), o.Site):
+		d.fail(at+".site", "%q is no site of Datadog; %s; any other address is a url", clip(o.Site), suggest(o.Site, DatadogSites()))
+	}
+}
+
+func isTag(key, text string) bool {
+	return tagForm.MatchString(key) && text != "" && len(key)+len(text) <= 199 && !strings.ContainsAny(text, ", \t\r\n")
 }
 
 func (d *decoder) checkSplunkHEC(at string, o *SplunkHEC) {
@@ -147,13 +155,17 @@ func (d *decoder) checkReceiver(at, text, like string) {
 		d.fail(at, "is no URL; it looks like %s", like)
 	case u.User != nil:
 		d.fail(at, "has a user or password in it; a secret goes into a key of its own, by reference")
-	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(text, "#"):
+	case strings.ContainsAny(text, "?#"):
 		d.fail(at, "has a query or fragment; it looks like %s", like)
-	case u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || !isHost(u.Host):
+	case !isWeb(u):
 		d.fail(at, "is no https URL; it looks like %s", like)
 	case u.Scheme == "http" && !loopback(u.Host):
 		d.fail(at, "plain http would send secrets and personal data in the clear, and %s is not this machine; use https", clip(u.Host))
 	}
+}
+
+func isWeb(u *url.URL) bool {
+	return (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && isHost(u.Host)
 }
 
 func (d *decoder) checkFilter(c *Config, at string, f StreamFilter) {
