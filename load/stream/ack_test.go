@@ -24,6 +24,7 @@ type acker struct {
 	// onAsk may fail a question, before or after it is answered.
 	onAsk func(n int) (before, after error)
 	given map[string]int // receipts said to be stored, by channel/receipt
+	kills bool           // what was said may be forgotten
 }
 
 type request struct {
@@ -87,14 +88,14 @@ func (a *acker) index() {
 // restart loses what is not stored, and begins to count receipts anew.
 func (a *acker) restart() {
 	a.index()
-	a.books = map[string]map[int64]*request{}
+	a.books, a.given = map[string]map[int64]*request{}, map[string]int{}
 }
 
 func (a *acker) Ask(_ context.Context, channel string, receipts []int64) ([]int64, error) {
 	a.index()
 	a.asks = append(a.asks, question{channel, slices.Clone(receipts), time.Now()})
 	for _, r := range receipts {
-		if a.given[fmt.Sprint(channel, "/", r)] > 0 {
+		if !a.kills && a.given[fmt.Sprint(channel, "/", r)] > 0 {
 			a.t.Errorf("%s/%d is asked for after it was said to be stored", channel, r)
 		}
 	}

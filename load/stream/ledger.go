@@ -19,6 +19,7 @@ type span struct {
 	receipts []int64
 	at       time.Time // when it was sent
 	events   int64     // accepted with it
+	refused  int64     // that are rejects
 	// held: its events were refused, and whether they are rejected for it is not
 	// decided.
 	held bool
@@ -62,7 +63,7 @@ func (l *ledger) clear(sent span) {
 		}
 		// What was not reached yet keeps its receipts.
 		if sent.to.Before(s.to) {
-			s.from, s.events = sent.to, max(0, s.events-sent.events)
+			s.from, s.events, s.refused = sent.to, max(0, s.events-sent.events), max(0, s.refused-sent.refused)
 			rest = append(rest, s)
 		}
 	}
@@ -123,6 +124,17 @@ func (l *ledger) acknowledge(channel string, receipts []int64) (events int64) {
 	}
 	l.advance()
 	return events
+}
+
+// refusedAt returns how many events were refused when what is to be sent again at
+// that place was sent first.
+func (l *ledger) refusedAt(at load.Position) int64 {
+	for i := range l.spans {
+		if s := &l.spans[i]; s.again && !at.Before(s.from) && at.Before(s.to) {
+			return s.refused
+		}
+	}
+	return 0
 }
 
 // forget makes the receipts of a channel unaskable.

@@ -48,6 +48,7 @@ type requestNote struct {
 	To       place   `json:"t"`
 	At       int64   `json:"at"` // epoch milliseconds
 	Events   int64   `json:"n"`
+	Refused  int64   `json:"x,omitempty"`
 	Receipts []int64 `json:"r"`
 }
 
@@ -69,7 +70,7 @@ func (l *ledger) encode(doubt load.Position) string {
 				n.Sent = append(n.Sent, sentNote{Channel: s.channel})
 			}
 			n.Sent[at].Requests = append(n.Sent[at].Requests, requestNote{
-				From: placeOf(s.from), To: placeOf(s.to), At: s.at.UnixMilli(), Events: s.events, Receipts: s.receipts,
+				From: placeOf(s.from), To: placeOf(s.to), At: s.at.UnixMilli(), Events: s.events, Refused: s.refused, Receipts: s.receipts,
 			})
 		case s.stored():
 			n.Stored = append(n.Stored, [2]place{placeOf(s.from), placeOf(s.to)})
@@ -107,7 +108,7 @@ func (l *ledger) decode(text string) (doubt load.Position) {
 			}
 			spans = append(spans, span{
 				from: r.From.position(), to: r.To.position(), channel: ch.Channel, receipts: r.Receipts,
-				at: time.UnixMilli(r.At), events: r.Events,
+				at: time.UnixMilli(r.At), events: r.Events, refused: r.Refused,
 			})
 		}
 	}

@@ -44,6 +44,7 @@ type outcomes struct {
 	sent     load.Sent
 	rejects  []schema.Reject
 	events   int64 // accepted, be it again
+	refused  int64
 	receipts []int64
 	channel  string
 	lost     bool // receipts are missing: they cannot be asked for
@@ -73,19 +74,16 @@ func (d *delivery) accept(p piece, a answer) error {
 	d.pop(p)
 	n, lost := int64(p.len()), int64(min(max(a.Lost, 0), p.len()))
 	r := &d.record
-	r.sent.Rejected += lost
+	r.events += n - lost
 	if d.body.again == 0 {
-		r.sent.Accepted += n
+		r.sent.Accepted += n - lost
 		for _, e := range d.body.entries[p.lo:p.hi] {
 			r.sent.Add(countOf(e.mark))
 		}
 	}
-	r.sent.Accepted -= lost
-	r.events += n - lost
 	if lost > 0 {
-		e := d.body.entries[p.lo]
 		reason := fmt.Sprintf("the receiver threw away %d of the %d events from here on, without saying which%s", lost, n, because(a.Err))
-		r.rejects = append(r.rejects, *d.reject(e.at, e.uid, reason))
+		d.turnDown(d.body.entries[p.lo], lost, reason)
 	}
 	if lost == n {
 		if err := d.guard(p.len(), a.Err); err != nil {
@@ -114,21 +112,32 @@ func (d *delivery) refuse(p piece, a answer) error {
 	}
 	p.first = false // what else is refused is not known
 	d.pop(p)
-	e, r := d.body.entries[p.lo], &d.record
 	reason := "refused by the receiver"
 	if a.Outcome == TooLarge {
 		reason = "too large for the receiver"
 	}
-	r.rejects = append(r.rejects, *d.reject(e.at, e.uid, reason+because(a.Err)))
-	r.sent.Rejected++
-	if d.body.again != 0 {
-		r.sent.Accepted--
-	}
+	d.turnDown(d.body.entries[p.lo], 1, reason+because(a.Err))
 	if err := d.guard(1, a.Err); err != nil {
 		return err
 	}
 	d.settlePiece(p, false)
 	return nil
+}
+
+// turnDown notes n events from e on as rejected. Of those sent again, some were
+// rejected the first time already, and the others are accepted no more.
+func (d *delivery) turnDown(e entry, n int64, reason string) {
+	r := &d.record
+	before := r.refused
+	r.refused += n
+	if d.body.again != 0 {
+		n = min(n, max(0, r.refused-max(before, d.refusedAt(e.at))))
+		r.sent.Accepted -= n
+	}
+	if n > 0 {
+		r.sent.Rejected += n
+		r.rejects = append(r.rejects, *d.reject(e.at, e.uid, reason))
+	}
 }
 
 // guard counts refused events and says when they are too many to be poison.
@@ -219,7 +228,7 @@ func (d *delivery) commit(from, to load.Position) {
 			r.rejects = append(r.rejects, *e.reject)
 		}
 	}
-	s := span{from: from, to: to, channel: r.channel, receipts: r.receipts, events: r.events, held: r.held}
+	s := span{from: from, to: to, channel: r.channel, receipts: r.receipts, events: r.events, refused: r.refused, held: r.held}
 	if s.pending() {
 		s.at = d.s.o.Now()
 	}

@@ -208,3 +208,96 @@ func (w *world) check(t *testing.T, r *receiver, c *caller) {
 		t.Errorf("resent %d, want %d", got, want)
 	}
 }
+
+// TestAnythingAcknowledged: the same with a receiver that stores late, forgets
+// what it had not stored, and whose answers to questions get lost.
+func TestAnythingAcknowledged(t *testing.T) {
+	n := uint64(2000)
+	if testing.Short() {
+		n = 200
+	}
+	for seed := range n {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { anythingAcknowledged(t, seed) })
+		})
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+func anythingAcknowledged(t *testing.T, seed uint64) {
+	w := &world{Rand: rand.New(rand.NewPCG(seed, 2))}
+	w.fan = w.chance(50)
+	w.kills = w.chance(30)
+	w.fill()
+	a := newAcker(t, time.Duration(w.IntN(60))*time.Second)
+	a.kills = w.kills
+	a.script = func(n int, uids []string) fate {
+		f := w.fate(n, uids)
+		f.Lost = 0
+		return f
+	}
+	a.onAsk = func(int) (before, after error) {
+		switch {
+		case w.chance(10):
+			return errGateway, nil
+		case w.chance(10):
+			return nil, errGateway
+		case w.chance(3):
+			a.restart()
+		}
+		return nil, nil
+	}
+	s := stream.New(a, stream.Options{Name: "siem", MaxEntries: 1 + w.IntN(20), Attempts: 1 + w.IntN(3)})
+	c := newCaller(w.rows)
+	c.to.Segment = 5
+	c.onKeep = func(int) error {
+		if w.kills && w.chance(2) {
+			return errors.New("disk full")
+		}
+		return nil
+	}
+	for run := 0; c.upto != c.to; run++ {
+		if run > 1000 {
+			t.Fatalf("not done after %d runs, at %v, note %s", run, c.upto, c.note)
+		}
+		var ctx context.Context
+		ctx, w.cancel = context.WithCancel(t.Context())
+		c.lose = w.kills && w.chance(50)
+		if err := c.deliver(ctx, s); err == nil && !c.lose && c.upto != c.to && !c.waiting {
+			t.Fatalf("upto %v, no error, and nothing to wait for", c.upto)
+		}
+		w.cancel()
+		if w.chance(10) {
+			a.restart()
+		}
+		time.Sleep(time.Duration(w.IntN(200)) * time.Second)
+	}
+	w.checkAcknowledged(t, a, c)
+}
+
+func (w *world) checkAcknowledged(t *testing.T, a *acker, c *caller) {
+	for _, u := range w.given {
+		if good(u) && a.durable[u] == 0 {
+			t.Errorf("%s is lost", u)
+		}
+	}
+	s := c.total.Sent
+	if got := s.Accepted + s.Skipped + s.Rejected; got != int64(len(w.given)) || int64(len(c.rejected)) != s.Rejected {
+		t.Errorf("%+v: %d are done with, want %d; %d rejects", s, got, len(w.given), len(c.rejected))
+	}
+	if s.Acknowledged != s.Accepted {
+		t.Errorf("%d acknowledged of %d accepted", s.Acknowledged, s.Accepted)
+	}
+	if c.note != "" {
+		t.Errorf("left note %s", c.note)
+	}
+	again := 0
+	for _, n := range a.maybe {
+		again += n - 1
+	}
+	if !w.kills && s.Resent < int64(again) {
+		t.Errorf("resent %d, want %d", s.Resent, again)
+	}
+}
