@@ -1,11 +1,57 @@
 package main
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/idtrail/idtrail/internal/config"
 )
+
+// yamlBlock is an example in a document.
+var yamlBlock = regexp.MustCompile("(?s)```yaml\n(.*?)```")
+
+// TestExamplesOfDelivery: what docs/DELIVERY.md and README.md show of a config
+// works as it stands.
+func TestExamplesOfDelivery(t *testing.T) {
+	const base = "state: state\nlake: lake\nsources:\n  - {name: acme, kind: archive, format: cloudtrail, path: in}\n"
+	const sink = "sinks:\n  - {name: lake, kind: parquet}\n  - name: x\n    kind: otlp\n    url: https://x.example\n    "
+	found := 0
+	for _, file := range []string{"../../docs/DELIVERY.md", "../../README.md"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, block := range yamlBlock.FindAllStringSubmatch(string(text), -1) {
+			example := block[1]
+			switch key, _, _ := strings.Cut(example, ":"); key {
+			case "sinks":
+				example = base + example
+			case "filter", "redact":
+				example = base + sink + strings.ReplaceAll(example, "\n", "\n    ")
+			}
+			found++
+			c, err := config.Parse([]byte(example), file, config.Options{
+				Dir: t.TempDir(), Env: func(string) (string, bool) { return "value-of-16-characters", true },
+			})
+			if err != nil {
+				t.Errorf("%v in\n%s", err, example)
+				continue
+			}
+			b := &builder{config: c, log: slog.New(slog.DiscardHandler), now: time.Now}
+			if _, err := b.sinks(nil); err != nil {
+				t.Errorf("%v in\n%s", err, example)
+			}
+		}
+	}
+	if found < 4 {
+		t.Errorf("found %d examples, which is too few", found)
+	}
+}
 
 // proof is a test as docs/DELIVERY.md names it: `package.Test`.
 var proof = regexp.MustCompile("`([a-z][a-z0-9/_]*)\\.((?:Test|Fuzz)[A-Za-z0-9_]+)`")
