@@ -232,6 +232,7 @@ type sourceReport struct {
 		FannedOut int64  `json:"fanned_out"`
 		Objects   int64  `json:"objects"`
 		Error     string `json:"error"`
+		sentReport
 	} `json:"sinks"`
 }
 
