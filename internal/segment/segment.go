@@ -249,6 +249,22 @@ func ReadHeader(ctx context.Context, store blob.Store, source string, seq int64)
 	return s, err
 }
 
+// DecodeHeader reads the header out of the first bytes of a segment's file. It
+// proves nothing of what is behind it. ErrDamaged also says that the bytes end
+// within the header.
+func DecodeHeader(file []byte, source string, seq int64) (*Segment, error) {
+	dec, err := zstd.NewReader(bytes.NewReader(file), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
+	if err != nil {
+		return nil, fmt.Errorf("read segment %s: %w", Key(source, seq), err)
+	}
+	defer dec.Close()
+	seg, _, err := readHeader(dec, source, seq)
+	if err != nil {
+		return nil, fmt.Errorf("read segment %s: %w", Key(source, seq), err)
+	}
+	return seg, nil
+}
+
 // sizeHint is the most that is set aside before reading.
 const sizeHint = 32 << 20
 
