@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -20,6 +22,8 @@ type sentTally struct {
 	sent    load.Sent
 	pending int64
 	oldest  time.Time
+	// unknown says that a run was stopped before it could count what is pending.
+	unknown bool
 	// notes say what the columns do not.
 	notes []string
 }
@@ -33,6 +37,8 @@ func runTally(k pipeline.SinkReport) sentTally {
 	}
 	t.sent.Add(k.Notices.Sent)
 	switch {
+	case errors.Is(k.Err, context.Canceled):
+		t.notes, t.unknown = append(t.notes, "stopped"), true
 	case k.Err != nil:
 		t.notes = append(t.notes, "failed")
 	case k.NotDue:
@@ -82,8 +88,12 @@ func sentRow(source string, t sentTally, now time.Time) []string {
 			t.notes = append(t.notes, count(c.n)+" "+c.what)
 		}
 	}
+	pending := count(t.pending)
+	if t.unknown {
+		pending = ""
+	}
 	return []string{
-		source, t.sink, t.first, count(t.sent.Accepted), count(t.sent.Filtered), count(t.sent.Rejected), count(t.pending),
+		source, t.sink, t.first, count(t.sent.Accepted), count(t.sent.Filtered), count(t.sent.Rejected), pending,
 		strings.Join(t.notes, ", "),
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -43,6 +44,9 @@ func TestSentRow(t *testing.T) {
 		{"not due", runTally(pipeline.SinkReport{
 			Sink: "dd", NotDue: true, Pending: state.Pending{Records: 1, Oldest: noon.Add(-time.Minute)}, Notices: &pipeline.NoticeReport{},
 		}), "s|dd|0|0|0|0|1|not due, oldest landed 1m ago"},
+		{"stopped", runTally(pipeline.SinkReport{
+			Sink: "hec", Sent: load.Sent{Accepted: 7}, Notices: &pipeline.NoticeReport{}, Err: fmt.Errorf("send: %w", context.Canceled),
+		}), "s|hec|0|7|0|0||stopped"},
 		{"waiting", runTally(pipeline.SinkReport{Sink: "hec", Waiting: true, Notices: &pipeline.NoticeReport{}}), "s|hec|0|0|0|0|0|not all acknowledged yet"},
 		{"status", statusTally(pipeline.SinkStatus{
 			Sink:     "hec",
