@@ -3,7 +3,6 @@ package loadtest
 import (
 	"context"
 	"errors"
-	"iter"
 	"testing"
 
 	"github.com/idtrail/idtrail/load"
@@ -137,16 +136,5 @@ func testKilled(t *testing.T, h Harness) {
 		}
 		d.notes[source] = note
 		finish(t, h, d, known, rows)
-	}
-}
-
-// rowsOf returns the rows of a batch made by [Batch].
-func rowsOf(b load.Batch) iter.Seq[load.Row] {
-	return func(yield func(load.Row) bool) {
-		for r := range b.Rows {
-			if !yield(r) {
-				return
-			}
-		}
 	}
 }

@@ -300,7 +300,13 @@ func deliver(ctx context.Context, t *testing.T, d Destination, b load.Batch) (lo
 // are missing.
 func mustDeliver(t *testing.T, d Destination, b load.Batch) load.Result {
 	t.Helper()
-	rows := slices.Collect(rowsOf(b))
+	var rows []load.Row
+	for r, err := range b.Rows {
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows = append(rows, r)
+	}
 	var whole load.Result
 	for range 5 {
 		from := b.From

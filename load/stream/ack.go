@@ -27,8 +27,8 @@ type ackState struct {
 	last    int64
 	used    bool // there is a last
 	asked   time.Time
-	agains  []span // to be sent again
-	crossed int    // how many agains lie behind
+	resends []span // to be sent again
+	crossed int    // how many of them lie behind
 }
 
 // resume takes up what deliveries before left: it asks for what was not
@@ -49,7 +49,7 @@ func (d *delivery) resume(ctx context.Context) error {
 	}
 	for _, s := range d.spans {
 		if s.again {
-			d.agains = append(d.agains, s)
+			d.resends = append(d.resends, s)
 		} else {
 			d.skips = append(d.skips, s)
 		}
@@ -177,11 +177,11 @@ func (d *delivery) receipt(a answer) {
 // sentBefore says whether the record was accepted before and is to be sent again
 // (and with which span, counted from 1), and whether the receiver may have it.
 func (d *delivery) sentBefore(at load.Position) (again int, unsure bool) {
-	for len(d.agains) > 0 && !at.Before(d.agains[0].to) {
-		d.agains = d.agains[1:]
+	for len(d.resends) > 0 && !at.Before(d.resends[0].to) {
+		d.resends = d.resends[1:]
 		d.crossed++
 	}
-	if len(d.agains) > 0 && !at.Before(d.agains[0].from) {
+	if len(d.resends) > 0 && !at.Before(d.resends[0].from) {
 		return d.crossed + 1, true
 	}
 	return 0, at.Before(d.doubtful)

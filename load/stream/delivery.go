@@ -346,19 +346,7 @@ func (d *delivery) step(a answer) error {
 	if a.unsure && a.Outcome != Accepted {
 		d.doubt = later(d.doubt, d.behind(*p))
 	}
-	var err error
-	switch a.Outcome {
-	case Accepted:
-		err = d.accept(*p, a)
-	case TooLarge, Refused:
-		err = d.refuse(*p, a)
-	case Denied:
-		err = a.why(p.len(), ErrDenied)
-	case Busy, Unknown:
-		err = a.why(p.len(), ErrUnavailable)
-	default:
-		err = fmt.Errorf("send %d events: unknown outcome %d: %w", p.len(), a.Outcome, ErrUnavailable)
-	}
+	err := d.judge(*p, a)
 	if d.ended() != nil && (err == nil || a.Outcome == Busy || a.Outcome == Unknown) {
 		err = d.ended()
 	}
@@ -366,4 +354,19 @@ func (d *delivery) step(a answer) error {
 		return err
 	}
 	return d.next()
+}
+
+func (d *delivery) judge(p piece, a answer) error {
+	switch a.Outcome {
+	case Accepted:
+		return d.accept(p, a)
+	case TooLarge, Refused:
+		return d.refuse(p, a)
+	case Denied:
+		return a.why(p.len(), ErrDenied)
+	case Busy, Unknown:
+		return a.why(p.len(), ErrUnavailable)
+	default:
+		return fmt.Errorf("send %d events: unknown outcome %d: %w", p.len(), a.Outcome, ErrUnavailable)
+	}
 }

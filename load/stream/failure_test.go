@@ -39,7 +39,7 @@ func outcomes() map[string]outcome {
 // TestFailureMatrix: each outcome, of the first, a middle and the last request,
 // once and for ever.
 func TestFailureMatrix(t *testing.T) {
-	all := uids("e", 50) // 5 requests
+	all := uids(50) // 5 requests
 	for name, o := range outcomes() {
 		for _, at := range []int{0, 2, 4} {
 			t.Run(fmt.Sprintf("%s/%d once", name, at), func(t *testing.T) {
@@ -173,7 +173,7 @@ func TestSlowDown(t *testing.T) {
 			return f
 		}
 		begin := time.Now()
-		newCaller(each(uids("e", 30)...)).mustDeliver(t, stream.New(r, small()))
+		newCaller(each(uids(30)...)).mustDeliver(t, stream.New(r, small()))
 		if took := time.Since(begin); took != 6*time.Second {
 			t.Errorf("took %v, want 6s: a pause between requests, none behind the last", took)
 		}
@@ -183,7 +183,7 @@ func TestSlowDown(t *testing.T) {
 func TestPoison(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
-		all := uids("e", 30)
+		all := uids(30)
 		all[13] = "poison"
 		c := newCaller(each(all...))
 		c.mustDeliver(t, stream.New(r, small()))
@@ -221,7 +221,7 @@ func TestRefusesAll(t *testing.T) {
 		}
 		o := small()
 		o.MaxEntries = 20
-		s, c := stream.New(r, o), newCaller(each(uids("e", 60)...))
+		s, c := stream.New(r, o), newCaller(each(uids(60)...))
 		for range 2 { // after something was accepted, and before
 			err := c.deliver(t.Context(), s)
 			if !errors.Is(err, stream.ErrRefused) || len(c.rejected) != 0 || c.total.Sent.Rejected != 0 {
@@ -242,7 +242,7 @@ func TestRefusesAll(t *testing.T) {
 // TestCancelAtEveryCall: it returns at once, with what was kept, and the next
 // delivery goes on from there.
 func TestCancelAtEveryCall(t *testing.T) {
-	all := uids("e", 50)
+	all := uids(50)
 	for at := range 5 {
 		for _, f := range []fate{accepted, told(stream.Busy), lost(true), told(stream.Refused), told(stream.TooLarge), told(stream.Denied)} {
 			synctest.Test(t, func(t *testing.T) {
@@ -278,7 +278,7 @@ func TestCancelAtEveryCall(t *testing.T) {
 func TestKeptBeforeTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
-		c := newCaller(each(uids("e", 50)...))
+		c := newCaller(each(uids(50)...))
 		r.script = func(n int, _ []string) fate {
 			if want := (load.Position{Segment: 1, Record: int64(10 * n)}); c.upto != want {
 				t.Errorf("call %d: kept up to %v, want %v", n, c.upto, want)
@@ -294,7 +294,7 @@ func TestForeignNote(t *testing.T) {
 	for _, n := range []string{"{", "[]", `{"v":2}`, `{"v":1,"stored":[[[1,5],[1,2]]]}`, `{"v":1,"stored":[[[1,0],[1,9]],[[1,5],[1,20]]]}`, `{"v":1,"sent":[{"ch":"x","rq":[{"f":[1,0],"t":[1,3],"at":1,"n":3}]}]}`} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newReceiver(t)
-			c := newCaller(each(uids("e", 20)...))
+			c := newCaller(each(uids(20)...))
 			c.note = n
 			c.mustDeliver(t, stream.New(r, small()))
 			if len(r.stored) != 20 || c.note != "" {

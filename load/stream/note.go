@@ -94,17 +94,28 @@ func (l *ledger) decode(text string) (doubt load.Position) {
 	if text == "" || json.Unmarshal([]byte(text), &n) != nil || n.Version != noteVersion {
 		return load.Position{}
 	}
-	var spans []span
+	spans, ok := n.spans()
+	if !ok || !l.restore(spans) {
+		return load.Position{}
+	}
+	if n.Doubt != nil {
+		doubt = n.Doubt.position()
+	}
+	return doubt
+}
+
+// spans returns what the note tells of; false if it cannot be.
+func (n *note) spans() (spans []span, ok bool) {
 	for _, s := range n.Stored {
 		if !validRange(s[0], s[1]) {
-			return load.Position{}
+			return nil, false
 		}
 		spans = append(spans, span{from: s[0].position(), to: s[1].position()})
 	}
 	for _, ch := range n.Sent {
 		for _, r := range ch.Requests {
 			if !validRange(r.From, r.To) || len(r.Receipts) == 0 || r.Events < 0 {
-				return load.Position{}
+				return nil, false
 			}
 			spans = append(spans, span{
 				from: r.From.position(), to: r.To.position(), channel: ch.Channel, receipts: r.Receipts,
@@ -112,11 +123,5 @@ func (l *ledger) decode(text string) (doubt load.Position) {
 			})
 		}
 	}
-	if !l.restore(spans) {
-		return load.Position{}
-	}
-	if n.Doubt != nil {
-		doubt = n.Doubt.position()
-	}
-	return doubt
+	return spans, true
 }

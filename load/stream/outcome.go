@@ -288,7 +288,7 @@ func (d *delivery) end(err error) (load.Result, error) {
 			err = errors.Join(err, errLast)
 		}
 	}
-	d.ledger.drop()
+	d.drop()
 	if errors.Is(err, errStop) {
 		err = nil
 	}

@@ -110,7 +110,7 @@ func (r *receiver) open(q stream.Request) []string {
 		r.t.Errorf("body %.40q is not framed", body)
 	}
 	var uids []string
-	for _, e := range strings.Split(strings.Trim(body, "[]"), ",") {
+	for e := range strings.SplitSeq(strings.Trim(body, "[]"), ",") {
 		uid := strings.TrimRight(e, " ")
 		if uid == "" || strings.Contains(uid, " ") {
 			r.t.Errorf("entry %.40q is no event", e)
@@ -197,10 +197,10 @@ func event(uid string, pad int) *schema.Event {
 	return &schema.Event{Metadata: schema.Metadata{UID: uid}, Message: strings.Repeat(" ", pad)}
 }
 
-func uids(prefix string, n int) []string {
+func uids(n int) []string {
 	u := make([]string, n)
 	for i := range u {
-		u[i] = fmt.Sprintf("%s%03d", prefix, i)
+		u[i] = fmt.Sprintf("e%03d", i)
 	}
 	return u
 }
