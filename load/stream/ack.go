@@ -44,9 +44,6 @@ func (d *delivery) resume(ctx context.Context) error {
 		}
 		d.expire(d.s.o.Now().Add(-d.s.o.AckTimeout))
 	}
-	if d.b.From.Before(d.upto) {
-		d.skips = append(d.skips, span{from: d.b.From, to: d.upto}) // acknowledged just now
-	}
 	for _, s := range d.spans {
 		if s.again {
 			d.resends = append(d.resends, s)

@@ -184,6 +184,32 @@ func TestAckLater(t *testing.T) {
 	})
 }
 
+// TestAckBeforeRows: what is acknowledged before the first row comes is kept at
+// once, by the note: the position moves over rows that were yielded only. Killed
+// then, it was sent again, though no receiver says twice that it has it.
+func TestAckBeforeRows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAcker(t, time.Minute)
+		c := newCaller(each(uids(25)...))
+		s := stream.New(a, small())
+		c.mustDeliver(t, s)
+		time.Sleep(time.Minute)
+		b := c.batch()
+		errKilled := errors.New("killed")
+		b.Rows = func(yield func(load.Row, error) bool) { yield(load.Row{}, errKilled) }
+		if _, err := s.Deliver(t.Context(), b); !errors.Is(err, errKilled) {
+			t.Fatal(err)
+		}
+		if c.upto != b.From || c.note == b.Note || c.total.Sent.Acknowledged != 25 {
+			t.Errorf("upto %v, note %s, counted %+v", c.upto, c.note, c.total.Sent)
+		}
+		c.mustDeliver(t, s)
+		if len(a.calls) != 3 || c.upto != c.to || c.note != "" || c.total.Sent.Acknowledged != 25 {
+			t.Errorf("%d requests, upto %v, note %s, counted %+v", len(a.calls), c.upto, c.note, c.total.Sent)
+		}
+	})
+}
+
 // TestAckAnswerLost: what is said once only, and not heard, is never said again:
 // it is sent again after AckTimeout, on a new channel, and not before.
 func TestAckAnswerLost(t *testing.T) {

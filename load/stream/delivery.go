@@ -66,7 +66,7 @@ func (s *Sink) newDelivery(ctx context.Context, b load.Batch) *delivery {
 	d.spare, _ = s.bodies.Get().(*body)
 	d.open.reset(s.frame)
 	d.open.from = b.From
-	d.ledger = ledger{upto: b.From, limit: b.To}
+	d.ledger = ledger{upto: b.From, limit: b.From}
 	d.doubtful = d.decode(b.Note)
 	d.doubt = d.doubtful
 	d.note, d.kept, d.asked = b.Note, s.o.Now(), s.o.Now()
@@ -150,6 +150,7 @@ func (d *delivery) row(ctx context.Context, r *load.Row) error {
 // passed says that every row before at was yielded.
 func (d *delivery) passed(ctx context.Context, at load.Position) error {
 	d.at = later(d.at, at)
+	d.raise(d.at)
 	for len(d.skips) > 0 && !d.at.Before(d.skips[0].from) {
 		s := d.skips[0]
 		if d.open.from.Before(s.from) {

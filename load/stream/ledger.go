@@ -34,7 +34,7 @@ func (s *span) pending() bool { return len(s.receipts) > 0 }
 // and do not overlap; between them may be records that were not sent.
 type ledger struct {
 	upto  load.Position // all before it is kept
-	limit load.Position // upto does not move beyond it
+	limit load.Position // upto does not move beyond it: all rows before it were yielded
 	spans []span
 }
 
@@ -68,6 +68,15 @@ func (l *ledger) clear(sent span) {
 		}
 	}
 	l.spans = rest
+}
+
+// raise lets upto move on to a place. A caller can move its position over what it
+// handed out only: what was acknowledged before its rows came stays in the note.
+func (l *ledger) raise(to load.Position) {
+	l.limit = to
+	if len(l.spans) > 0 && l.spans[0].stored() {
+		l.advance()
+	}
 }
 
 // advance moves upto over what is stored without a break, and joins stored spans
