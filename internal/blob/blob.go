@@ -34,6 +34,10 @@ type Info struct {
 	ETag string
 	// Modified is by the store's clock.
 	Modified time.Time
+	// Now is what the store's clock said when it answered Get, Head, PutNew or
+	// PutMatch, so that Now less Modified is an age that our own clock has no
+	// part in. It is zero from List, and where the store did not say.
+	Now time.Time
 }
 
 // Body is the content of an object to write. It is read from its start, maybe

@@ -78,7 +78,7 @@ func (d *Dir) Get(ctx context.Context, key string) (io.ReadCloser, Info, error) 
 	if err != nil {
 		return nil, Info{}, err
 	}
-	return &fileReader{ctx: ctx, f: f}, info, nil
+	return &fileReader{ctx: ctx, f: f}, answeredNow(info), nil
 }
 
 // OpenAt opens the object for reads at any offset; ErrChanged if it is another
@@ -100,7 +100,8 @@ func (d *Dir) Head(ctx context.Context, key string) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	return stat(path, key)
+	info, err := stat(path, key)
+	return answeredNow(info), err
 }
 
 // PutNew creates the object.
@@ -122,7 +123,8 @@ func (d *Dir) PutNew(ctx context.Context, key string, body Body) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	return info, d.link(tmp, path)
+	err = d.link(tmp, path)
+	return answeredNow(info), err
 }
 
 // PutMatch replaces the object.
@@ -294,7 +296,8 @@ func (d *Dir) replace(tmp, path string, old Info) (Info, error) {
 	if err := os.Rename(tmp, path); err != nil {
 		return Info{}, explain("replace", path, err)
 	}
-	return info, syncPath(filepath.Dir(path))
+	err = syncPath(filepath.Dir(path))
+	return answeredNow(info), err
 }
 
 // advance makes the file's time later than after. File systems tick in
@@ -458,6 +461,13 @@ func describe(key string, fi fs.FileInfo) Info {
 		strconv.FormatInt(fi.ModTime().UnixNano(), 36) + "-" +
 		strconv.FormatInt(fi.Size(), 36)
 	return Info{Key: key, Size: fi.Size(), ETag: etag, Modified: fi.ModTime()}
+}
+
+// answeredNow adds the time of the answer, by the clock that stamps files: that
+// of this machine, as the file system is a local one.
+func answeredNow(info Info) Info {
+	info.Now = time.Now() //nolint:forbidigo // it is the store's clock that is asked for
+	return info
 }
 
 // syncPath makes the content of a file, or the names in a folder, durable.

@@ -80,7 +80,7 @@ func TestDirFileTooLarge(t *testing.T) {
 			t.Errorf("%s: got %v, want EFBIG and the path", call, err)
 		}
 	}
-	if now, err := d.Head(t.Context(), "k"); err != nil || now != info {
+	if now, err := d.Head(t.Context(), "k"); err != nil || now.ETag != info.ETag || now.Size != 1 {
 		t.Errorf("k is %+v, %v, want it untouched", now, err)
 	}
 	if got := names(t, filepath.Join(root, "tmp")); len(got) != 0 && !slices.Equal(got, []string{".lock"}) {

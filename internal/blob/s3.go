@@ -22,6 +22,7 @@ import (
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go/middleware"
 )
 
 const (
@@ -105,6 +106,7 @@ func (s *S3) Get(ctx context.Context, key string) (io.ReadCloser, Info, error) {
 		Size:     aws.ToInt64(out.ContentLength),
 		ETag:     aws.ToString(out.ETag),
 		Modified: aws.ToTime(out.LastModified),
+		Now:      answered(out.ResultMetadata),
 	}, nil
 }
 
@@ -119,6 +121,7 @@ func (s *S3) Head(ctx context.Context, key string) (Info, error) {
 		Size:     aws.ToInt64(out.ContentLength),
 		ETag:     aws.ToString(out.ETag),
 		Modified: aws.ToTime(out.LastModified),
+		Now:      answered(out.ResultMetadata),
 	}, nil
 }
 
@@ -196,6 +199,12 @@ func (s *S3) OpenAt(ctx context.Context, info Info) (ReadAtCloser, error) {
 	return &s3ReaderAt{ctx: ctx, s: s, info: info}, nil
 }
 
+// answered is the Date of an answer; zero if it has none.
+func answered(md middleware.Metadata) time.Time {
+	at, _ := awsmiddleware.GetServerTime(md)
+	return at
+}
+
 // full is the key in the bucket.
 func (s *S3) full(key string) *string { return aws.String(s.prefix + key) }
 
@@ -261,12 +270,13 @@ func (s *S3) putOnce(ctx context.Context, key string, in *s3.PutObjectInput) (in
 	out, err := s.client.PutObject(ctx, in)
 	if err == nil {
 		s.found.Store(true)
-		at, _ := awsmiddleware.GetServerTime(out.ResultMetadata)
+		at := answered(out.ResultMetadata)
 		return Info{
 			Key:      key,
 			Size:     aws.ToInt64(in.ContentLength),
 			ETag:     aws.ToString(out.ETag),
 			Modified: at,
+			Now:      at,
 		}, false, nil
 	}
 	switch statusOf(err) {
@@ -295,6 +305,7 @@ func (s *S3) afterRefusal(ctx context.Context, key string, in *s3.PutObjectInput
 			Size:     aws.ToInt64(out.ContentLength),
 			ETag:     aws.ToString(out.ETag),
 			Modified: aws.ToTime(out.LastModified),
+			Now:      answered(out.ResultMetadata),
 		}, false, nil
 	case isNew:
 		return Info{}, false, fmt.Errorf("create %s/%s: %w", s.URL(), key, ErrExist)

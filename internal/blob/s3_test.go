@@ -40,6 +40,41 @@ func TestS3LostAnswer(t *testing.T) {
 	}
 }
 
+// TestS3Clock: the time of an answer is the server's, however wrong our clock.
+func TestS3Clock(t *testing.T) {
+	f, client := newFakeS3(t)
+	s := newStore(client)
+	at := time.Date(2031, 5, 6, 7, 8, 9, 0, time.UTC)
+	f.before = func(w http.ResponseWriter, _ *http.Request, _ int) bool {
+		w.Header().Set("Date", at.Format(http.TimeFormat))
+		return false
+	}
+	put, err := s.PutNew(t.Context(), "k", strings.NewReader("one"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	match, err := s.PutMatch(t.Context(), "k", put.ETag, strings.NewReader("two"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, err := s.Head(t.Context(), "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, get, err := s.Get(t.Context(), "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := body.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for what, info := range map[string]blob.Info{"PutNew": put, "PutMatch": match, "Head": head, "Get": get} {
+		if !info.Now.Equal(at) {
+			t.Errorf("%s: the clock says %v, want %v", what, info.Now, at)
+		}
+	}
+}
+
 // TestS3EqualContent: what another writer wrote is not ours, be it equal.
 func TestS3EqualContent(t *testing.T) {
 	f, client := newFakeS3(t)

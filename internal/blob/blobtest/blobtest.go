@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/idtrail/idtrail/internal/blob"
 )
@@ -34,6 +35,7 @@ func Run(t *testing.T, open func(t *testing.T) blob.Store) {
 		{"replace race", testReplaceRace},
 		{"counter", testCounter},
 		{"missing", testMissing},
+		{"clock", testClock},
 		{"delete", testDelete},
 		{"list", testList},
 		{"list many", testListMany},
@@ -186,6 +188,37 @@ func increment(ctx context.Context, s blob.Store) error {
 	}
 	_, err = s.PutMatch(ctx, "n", info.ETag, strings.NewReader(strconv.Itoa(n+1)))
 	return err
+}
+
+// testClock: each answer tells the time by the clock that stamps objects, which
+// goes on. Stores may tell whole seconds only.
+func testClock(t *testing.T, s blob.Store) {
+	ctx := t.Context()
+	first, err := s.PutNew(ctx, "k", strings.NewReader("one"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := s.PutMatch(ctx, "k", first.ETag, strings.NewReader("two"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, err := s.Head(ctx, "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, got, err := get(ctx, s, "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := first.Now
+	for what, info := range map[string]blob.Info{"PutNew": first, "PutMatch": second, "Head": head, "Get": got} {
+		if info.Now.IsZero() || info.Now.Before(info.Modified.Add(-time.Second)) || info.Now.Before(before.Add(-time.Second)) {
+			t.Errorf("%s: modified %v, and the clock says %v", what, info.Modified, info.Now)
+		}
+		if age := info.Now.Sub(info.Modified); age > time.Minute {
+			t.Errorf("%s: an age of %v by one clock", what, age)
+		}
+	}
 }
 
 func testMissing(t *testing.T, s blob.Store) {

@@ -15,9 +15,9 @@ import (
 	"github.com/idtrail/idtrail/internal/blob"
 )
 
-// Memory is a store in memory. Its clock ticks a second per write. The zero
-// value is not ready, NewMemory makes one.
+// Memory is a store in memory. The zero value is not ready, NewMemory makes one.
 type Memory struct {
+	clock   func() time.Time // nil: it ticks a second per write
 	mu      sync.Mutex
 	objects map[string]object
 	writes  int
@@ -35,8 +35,13 @@ var (
 	_ blob.Describer = (*Memory)(nil)
 )
 
-// NewMemory returns an empty store.
-func NewMemory() *Memory { return &Memory{objects: map[string]object{}} }
+// NewMemory returns an empty store whose clock ticks a second per write.
+func NewMemory() *Memory { return NewMemoryAt(nil) }
+
+// NewMemoryAt returns an empty store with a clock of its own.
+func NewMemoryAt(clock func() time.Time) *Memory {
+	return &Memory{clock: clock, objects: map[string]object{}}
+}
 
 // URL is "memory".
 func (m *Memory) URL() string { return "memory" }
@@ -169,6 +174,7 @@ func (m *Memory) find(ctx context.Context, key string) (object, error) {
 	if !ok {
 		return object{}, fmt.Errorf("read %q: %w", key, blob.ErrNotExist)
 	}
+	o.info.Now = m.now()
 	return o, nil
 }
 
@@ -179,10 +185,19 @@ func (m *Memory) set(key string, content []byte) blob.Info {
 		Key:      key,
 		Size:     int64(len(content)),
 		ETag:     fmt.Sprintf("%q", fmt.Sprint("write-", m.writes)),
-		Modified: time.Date(2026, 1, 1, 0, 0, m.writes, 0, time.UTC),
+		Modified: m.now(),
 	}
 	m.objects[key] = object{content: content, info: info}
+	info.Now = info.Modified
 	return info
+}
+
+// now is the store's clock. The caller holds the lock.
+func (m *Memory) now() time.Time {
+	if m.clock != nil {
+		return m.clock()
+	}
+	return time.Date(2026, 1, 1, 0, 0, m.writes, 0, time.UTC)
 }
 
 func (m *Memory) infos() []blob.Info {
