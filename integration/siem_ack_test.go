@@ -3,6 +3,7 @@ package integration_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -37,7 +38,7 @@ func wantChannels(t *testing.T, p *harness.Proxy) []string {
 	var names []string
 	for _, call := range p.Calls("") {
 		name := call.Header.Get(channelHeader)
-		if name == "" && call.Method == "POST" {
+		if name == "" && call.Method == http.MethodPost {
 			t.Errorf("call %d to %s names no channel", call.N, call.Path)
 		}
 		if call.Path == eventPath && (len(names) == 0 || names[len(names)-1] != name) {
@@ -164,8 +165,9 @@ func callEvents(t *testing.T, ch *channel) []siemEvent {
 
 // TestSIEMReceiverRestarted restarts the receiver before it was asked whether
 // it stored what it was sent: it has forgotten, and gives the same ids to what
-// comes next. What is acknowledged then must not pass for what was sent before;
-// and within the time that an indexer may take, nothing is sent again.
+// comes next. No channel is used again, so what is acknowledged then cannot pass
+// for what was sent before; and within the time that an indexer may take, nothing
+// is sent again.
 func TestSIEMReceiverRestarted(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, deskOptions{logs: 300})
@@ -182,7 +184,6 @@ func TestSIEMReceiverRestarted(t *testing.T) {
 	c.Stop(t)
 	c.Restart(t)
 	p.SetFault(nil)
-	// Somebody else's event takes the first id of a channel of theirs.
 	first := wantChannels(t, p)
 	second, _ := d.run(t, d.env, config, 0)
 	sent, errs := second.sent("hec")

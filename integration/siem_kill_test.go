@@ -156,7 +156,7 @@ func testSIEMKilled(t *testing.T, receiver string) {
 		if fault.LoseAnswer {
 			received++
 		}
-		n := 1 + rand.IntN(2) //nolint:gosec // chance, no secret
+		n := 1 + rand.IntN(2)
 		ch.onCall(n, fault)
 		before := len(ch.calls())
 		t.Logf("kill %d at call %d, received: %v", i, before+n, fault.LoseAnswer)
@@ -168,7 +168,7 @@ func testSIEMKilled(t *testing.T, receiver string) {
 	if receiver != harness.HECAck {
 		// At any moment. An acknowledgement is given once: whoever is killed with
 		// one in hand has to wait for 300 s, and the test would.
-		wait := time.Duration(rand.IntN(40)) * time.Millisecond //nolint:gosec // chance, no secret
+		wait := time.Duration(rand.IntN(40)) * time.Millisecond
 		ch.onCall(2, &harness.Fault{Hang: true})
 		before, began := len(ch.calls()), time.Time{}
 		harness.KillIdtrail(t, func() bool {

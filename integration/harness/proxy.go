@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -214,9 +215,7 @@ func (p *Proxy) harm(w http.ResponseWriter, r *http.Request, call *Call, f *Faul
 	case f.Lose || f.LoseAnswer:
 		panic(http.ErrAbortHandler)
 	}
-	for name, values := range f.Header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), f.Header)
 	p.told(call, f.Status)
 	w.WriteHeader(f.Status)
 	_, _ = io.WriteString(w, f.Body) // the sink may be killed
