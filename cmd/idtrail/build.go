@@ -284,7 +284,7 @@ func (b *builder) pipelineInto(ctx context.Context, makeSinks func(blob.Store) (
 		return nil, err
 	}
 	return &pipeline.Pipeline{
-		StateDir: c.State,
+		StateDir: c.StateDir(),
 		Raw:      raw,
 		Lake:     store,
 		Sinks:    sinks,

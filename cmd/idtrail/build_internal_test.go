@@ -181,8 +181,8 @@ func TestConfigInS3(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.State != dir+"/state" || c.File != "s3://bucket/conf/idtrail.yaml" {
-		t.Errorf("got state %s of %s", c.State, c.File)
+	if c.State.URL != dir+"/state" || c.File != "s3://bucket/conf/idtrail.yaml" {
+		t.Errorf("got state %s of %s", c.State.URL, c.File)
 	}
 	if _, err := load("s3://bucket/conf/other.yaml"); !errors.Is(err, config.ErrNotFound) || exitCode(err) != exitUsage {
 		t.Errorf("no such object: got %v, want ErrNotFound and exit code 2", err)

@@ -127,7 +127,7 @@ func (k *checker) all(ctx context.Context, c *config.Config) {
 	for _, w := range c.Warnings {
 		k.add(checked{Part: "config", State: checkWarning, What: fmt.Sprintf("line %d: %s: %s", w.Line, w.Key, w.Message), Hint: w.Hint})
 	}
-	k.directory("state", c.State)
+	k.directory("state", c.StateDir())
 	k.directory("temp", c.Limits.TempDir)
 	k.store(ctx, "raw", c.Raw)
 	lake := k.store(ctx, "lake", c.Lake)

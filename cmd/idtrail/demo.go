@@ -121,7 +121,7 @@ func (a *app) demoShow(ctx context.Context, b *builder, site *demo.Site, res run
 		return err
 	}
 	return a.printf(demoTry, a.Name, site.Config, res.Ended.Sub(res.Started).Round(10*time.Millisecond),
-		b.config.Lake.URL, b.config.Raw.URL, b.config.State, htmlReport(b, res), who)
+		b.config.Lake.URL, b.config.Raw.URL, b.config.State.URL, htmlReport(b, res), who)
 }
 
 const demoTry = `

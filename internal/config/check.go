@@ -43,6 +43,7 @@ func (d *decoder) check(c *Config) {
 		d.checkJobs(c)
 	}
 	d.checkLimits(c.Limits)
+	d.checkProof(c)
 }
 
 func (d *decoder) checkPlaces(c *Config) {
@@ -58,13 +59,12 @@ func (d *decoder) checkPlaces(c *Config) {
 	d.checkNesting(c)
 }
 
-func (d *decoder) checkState(state string) {
-	switch {
-	case state == "":
-		d.fail("state", "is missing; say where the state is: state: ./data/state")
-	case isS3(state):
-		d.fail("state", "state in S3 is not supported by this version; use a directory on a local disk")
+func (d *decoder) checkState(state Store) {
+	if state.URL == "" && !d.has("state.url") {
+		d.fail("state", "is missing; say where the state is: state: ./data/state, or s3://bucket/prefix")
+		return
 	}
+	d.checkStore("state", state)
 }
 
 func (d *decoder) checkStore(path string, s Store) {
@@ -148,7 +148,7 @@ func (d *decoder) checkLock(path string, l Lock) {
 // checkNesting keeps what is written to one place out of what is read, or
 // owned, at another.
 func (d *decoder) checkNesting(c *Config) {
-	lake, raw, state := c.Lake.URL, c.Raw.URL, c.State
+	lake, raw, state := c.Lake.URL, c.Raw.URL, c.State.URL
 	rest, inLake := below(raw, lake)
 	switch {
 	case raw == lake:

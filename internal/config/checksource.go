@@ -80,7 +80,9 @@ func (d *decoder) checkArchivePath(c *Config, at string, a *Archive) {
 		d.fail(at+".connection", "is for s3:// only, and path is a directory or file; leave it out")
 	}
 	base, globbed := globBase(strings.TrimRight(a.Path, "/"))
-	for _, own := range []struct{ key, url string }{{"lake", c.Lake.URL}, {"raw", c.Raw.URL}, {"state", c.State}} {
+	for _, own := range []struct{ key, url string }{
+		{"lake", c.Lake.URL}, {"raw", c.Raw.URL}, {"state", c.State.URL}, {"state_cache", c.StateCache}, {"manifests", c.Manifests.URL},
+	} {
 		if within(base, own.url) || within(own.url, base) && reaches(a.Path, globbed) {
 			d.fail(at+".path", "would read what idtrail writes to %s; keep archives in a place of their own", own.key)
 			return

@@ -63,12 +63,24 @@ type Config struct {
 	// Dir is the directory relative paths counted from.
 	Dir string `yaml:"-"`
 
-	// State is the directory of the SQLite files.
-	State string `yaml:"state"`
+	// State is where the SQLite files are: a directory, or, in S3, what several
+	// machines share and each works on a copy of.
+	State Store `yaml:"state"`
+	// StateCache is the directory of those copies; "" where State is a directory.
+	StateCache string `yaml:"state_cache"`
 	// Lake is where the tables are.
 	Lake Store `yaml:"lake"`
 	// Raw is where the segments are; <lake>/raw unless the file says otherwise.
 	Raw Store `yaml:"raw"`
+	// Manifests is where the notes are that prove raw and lake, in a folder
+	// manifests; the lake unless the file says otherwise.
+	Manifests Store `yaml:"manifests"`
+	// SigningKey signs those notes; empty leaves them unsigned, and is empty when
+	// the file was loaded without secrets.
+	SigningKey Secret `yaml:"signing_key"`
+	// VerifyKeys are the public keys that a note may be signed with.
+	VerifyKeys []string  `yaml:"verify_keys"`
+	Retention  Retention `yaml:"retention"`
 	// Connections by their names.
 	Connections map[string]Connection `yaml:"connections"`
 	// Sources, Sinks and Reconcile in the order of the file. There is at least
@@ -98,8 +110,8 @@ type Store struct {
 	StorageClass string `yaml:"storage_class"`
 	// Region of the bucket; "" is the one the SDK finds.
 	Region string `yaml:"region"`
-	// Lock is S3 Object Lock, set on every object; only for raw. Its zero value
-	// sets none.
+	// Lock is S3 Object Lock, set on every object; only for raw and manifests. Its
+	// zero value sets none.
 	Lock Lock `yaml:"lock"`
 }
 
@@ -264,9 +276,18 @@ type Limits struct {
 	Sources int `yaml:"sources"`
 	// Memory a sort of rows may take before it spills to TempDir.
 	Memory int64 `yaml:"memory"`
-	// TempDir holds what does not fit into memory; <state>/tmp unless said
-	// otherwise.
+	// TempDir holds what does not fit into memory; <state>/tmp, or with a state
+	// in S3 <state_cache>/tmp, unless said otherwise.
 	TempDir string `yaml:"temp_dir"`
+}
+
+// StateDir is the local directory of the SQLite files: the state itself, or the
+// copies of one in S3.
+func (c *Config) StateDir() string {
+	if c.State.S3() {
+		return c.StateCache
+	}
+	return c.State.URL
 }
 
 // Source returns the source of that name.

@@ -64,7 +64,10 @@ func TestDefaults(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", what, diff)
 		}
 	}
-	check("state", c.State, "/etc/idtrail/state")
+	check("state", c.State, config.Store{URL: "/etc/idtrail/state"})
+	check("directory of the state", c.StateDir(), "/etc/idtrail/state")
+	check("manifests", c.Manifests, config.Store{URL: "/etc/idtrail/lake"})
+	check("retention", c.Retention, config.Retention{})
 	check("lake", c.Lake, config.Store{URL: "/etc/idtrail/lake"})
 	check("raw", c.Raw, config.Store{URL: "/etc/idtrail/lake/raw"})
 	check("sinks", c.Sinks, []config.Sink{{Name: "lake", Kind: "parquet", Every: time.Hour, MaxBytes: 256 << 20}})
@@ -162,7 +165,7 @@ func TestSkipSecrets(t *testing.T) {
 func TestProblems(t *testing.T) {
 	tests := []struct{ name, old, new, want string }{
 		{"unknown key", "lake: lake", "lakes: lake", `2:1: lakes: unknown key "lakes"; did you mean lake?`},
-		{"far key", "", "zzzzzz: 1\n", `10:1: zzzzzz: unknown key "zzzzzz"; known: connections, jobs, lake, limits, raw, reconcile, sinks, sources, state`},
+		{"far key", "", "zzzzzz: 1\n", `10:1: zzzzzz: unknown key "zzzzzz"; known: connections, jobs, lake, limits, manifests, raw, reconcile, retention, signing_key, sinks, sources, state, state_cache, verify_keys`},
 		{"null under an unknown key", "", "limitz:\n", `10:1: limitz: unknown key "limitz"; did you mean limits?`},
 		{"nested key", "connection: acme}", "conectoin: acme}", `7:36: sources[0].conectoin: unknown key "conectoin"; did you mean connection?`},
 		{"duplicate key", "lake: lake", "state: x", `2:1: is not valid YAML: mapping key "state" already defined at [1:1]; keep one of the two`},
@@ -182,7 +185,23 @@ func TestProblems(t *testing.T) {
 		{"two documents", "", "---\na: b\n", "a second document begins here"},
 
 		{"state missing", "state: state\n", "", "1:1: state: is missing; say where"},
-		{"state in S3", "state: state", "state: s3://b/state", "1:8: state: state in S3 is not supported by this version; use a directory"},
+		{"state's bucket", "state: state", "state: s3://b/state", `1:8: state: "b" is no bucket name`},
+		{"state without url", "state: state", "state: {region: eu-west-1}", "1:1: state: is missing; say where"},
+		{"state is never locked", "state: state", "state: {url: s3://bucket/x, lock: {}}", `unknown key "lock"`},
+		{"state within a lake in S3", "state: state\nlake: lake", "state: s3://bucket/lake/state\nlake: s3://bucket/lake", "state: and lake lie within each other"},
+		{"cache of a directory", "", "state_cache: x\n", "state_cache: is for a state in S3 only, and /etc/idtrail/state is a directory"},
+		{"cache in S3", "state: state", "state: s3://bucket/state\nstate_cache: s3://bucket/x", "state_cache: must be a directory on a local disk"},
+		{"cache in the lake", "state: state", "state: s3://bucket/state\nstate_cache: lake/x", "state_cache: and lake lie within each other"},
+		{"literal signing key", "", "signing_key: " + hidden + "\n", "signing_key: is a secret and must not stand in the file"},
+		{"private key for a public one", "", "verify_keys: [PRIVATE+KEY+" + hidden + "]\n", "verify_keys[0]: is a private key and must not stand in the file; write what idtrail keygen printed"},
+		{"no public key", "", "verify_keys: [acme]\n", `verify_keys[0]: "acme" is no public key`},
+		{"one key, not a list", "", "verify_keys: acme\n", "verify_keys: must be a list, but is text"},
+		{"no retention", "", "retention: {raw: 0d}\n", "retention.raw: must be at least a day; leave it out to keep everything"},
+		{"retention in the wrong unit", "", "retention: {lake: 400m}\n", "retention.lake: must be at least a day"},
+		{"retention of something else", "", "retention: {state: 4d}\n", `retention.state: unknown key "state"`},
+		{"manifests in raw", "", "manifests: lake/raw/x\n", "manifests: and raw lie within each other"},
+		{"manifests in the lake", "", "manifests: lake/manifests\n", "manifests: lies within the lake"},
+		{"lock of a directory", "", "manifests: {lock: {mode: governance, days: 3}}\n", "manifests.lock: is for S3 only, and /etc/idtrail/lake is a directory"},
 		{"lake missing", "lake: lake\n", "", "lake: is missing"},
 		{"tilde", "lake: lake", "lake: ~/lake", `lake: "~/lake": ~ is not expanded`},
 		{"other scheme", "lake: lake", "lake: gs://b/x", "is neither a path nor s3://bucket/prefix"},
@@ -296,9 +315,9 @@ func TestProblems(t *testing.T) {
 
 // TestAllProblemsAtOnce: nobody wants to mend a file line by line.
 func TestAllProblemsAtOnce(t *testing.T) {
-	_, err := parse(t, "state: s3://b/x\nlake: 5\nsources:\n  - {name: a, kind: auth0_logs, conectoin: b}\n  - {name: A, kind: nix, foo: bar}\n")
+	_, err := parse(t, "state: s3://B/x\nlake: 5\nsources:\n  - {name: a, kind: auth0_logs, conectoin: b}\n  - {name: A, kind: nix, foo: bar}\n")
 	want := []string{
-		"t.yaml:1:8: state: state in S3", "t.yaml:2:7: lake: must be text",
+		"t.yaml:1:8: state: \"B\" is no bucket", "t.yaml:2:7: lake: must be text",
 		"t.yaml:4:33: sources[0].conectoin: unknown key", "t.yaml:5:12: sources[1].name:", "t.yaml:5:21: sources[1].kind:",
 	}
 	if err == nil {
@@ -392,8 +411,8 @@ func TestLoadLooksInOrder(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.State != filepath.Join(dir, want) {
-			t.Errorf("state: got %s, want %s in %s", c.State, want, dir)
+		if c.State.URL != filepath.Join(dir, want) {
+			t.Errorf("state: got %s, want %s in %s", c.State.URL, want, dir)
 		}
 	}
 	if _, err := load(""); !errors.Is(err, config.ErrNotFound) || !strings.Contains(err.Error(), "IDTRAIL_CONFIG") {
@@ -440,7 +459,7 @@ func exampleFile(t *testing.T) []byte {
 func TestExampleParses(t *testing.T) {
 	env := map[string]string{
 		"AUTH0_CLIENT_ID": "id", "AUTH0_CLIENT_SECRET": hidden, "AUTH0_PRIVATE_KEY": hidden, "AWS_EXTERNAL_ID": "x",
-		"DD_API_KEY": hidden, "SPLUNK_TOKEN": hidden, "OTLP_TOKEN": hidden, "IDTRAIL_PSEUDONYM_KEY": hidden,
+		"DD_API_KEY": hidden, "IDTRAIL_SIGNING_KEY": hidden, "SPLUNK_TOKEN": hidden, "OTLP_TOKEN": hidden, "IDTRAIL_PSEUDONYM_KEY": hidden,
 	}
 	c, err := config.Parse(exampleFile(t), "idtrail.example.yaml", options(env))
 	if err != nil {

@@ -41,9 +41,14 @@ func (d *decoder) config(c *Config, body ast.Node) {
 		Delivery: defaultDelivery, FlushBytes: defaultFlushBytes, Sources: defaultParallel, Memory: defaultMemory,
 	}
 	d.mapping(value{body, ""}, table{
-		"state":       d.path(&c.State),
+		"state":       d.store(&c.State, false),
+		"state_cache": d.path(&c.StateCache),
 		"lake":        d.store(&c.Lake, false),
 		"raw":         d.store(&c.Raw, true),
+		"manifests":   d.store(&c.Manifests, true),
+		"signing_key": d.secret(&c.SigningKey),
+		"verify_keys": d.texts(&c.VerifyKeys),
+		"retention":   d.retention(&c.Retention),
 		"connections": d.connections(&c.Connections),
 		"sources":     list(d, &c.Sources, d.source),
 		"sinks":       list(d, &c.Sinks, d.sink),
@@ -70,8 +75,9 @@ func (d *decoder) defaults(c *Config) {
 		}
 		c.Jobs = []Job{all}
 	}
-	if c.Limits.TempDir == "" && c.State != "" && !isS3(c.State) {
-		c.Limits.TempDir = filepath.Join(c.State, "tmp")
+	d.proofDefaults(c)
+	if dir := c.StateDir(); c.Limits.TempDir == "" && dir != "" {
+		c.Limits.TempDir = filepath.Join(dir, "tmp")
 	}
 }
 
