@@ -86,3 +86,29 @@ type Ledger interface {
 	// Finished returns the input last finished under key.
 	Finished(ctx context.Context, key string) (Input, bool, error)
 }
+
+// Ranger is a source that can read a span of its past by itself, beside its
+// ordinary reading: a back-fill.
+type Ranger interface {
+	// Range returns a cursor whose Pages end where the span does, and which says
+	// so in every cursor of those pages. Records of a little beyond the span may
+	// be among them. What of the span the vendor keeps no longer is a gap.
+	Range(from, to time.Time) Cursor
+}
+
+// Skipper is a source that can be told to pass over something that it fails to
+// read, run after run.
+type Skipper interface {
+	// Skip returns the cursor behind what is read next at c, and what is lost by
+	// it. An error says why nothing can be skipped, and what to do instead.
+	Skip(c Cursor) (Skipped, error)
+	// Reached is until when everything was read at c; zero where c does not say.
+	Reached(c Cursor) (time.Time, error)
+}
+
+// Skipped is what passing over a failure does.
+type Skipped struct {
+	Next Cursor
+	// Gaps are the spans, or the inputs, that are not read then.
+	Gaps []schema.Gap
+}

@@ -30,6 +30,9 @@ type cursor struct {
 	// DrainedAt is until when everything has been read; zero until a run has
 	// come to the end. It stays when a later run is cut off.
 	DrainedAt time.Time `json:"drained_at,omitzero"`
+	// Until ends the reading of a span: records made then or later are not of
+	// it. Zero reads on for ever.
+	Until time.Time `json:"until,omitzero"`
 }
 
 // SyntheticID is the position of the first instant of t's second.
@@ -97,6 +100,11 @@ func (c cursor) overlapFrom(overlap time.Duration) string {
 		return c.From
 	}
 	return max(min(SyntheticID(t.Add(-overlap)), c.From), c.Start)
+}
+
+// beyond says whether an id lies behind the span the cursor reads.
+func (c cursor) beyond(id string) bool {
+	return !c.Until.IsZero() && plainID(id) && id >= SyntheticID(c.Until)
 }
 
 // covered is the instant until which everything has been read.

@@ -90,6 +90,8 @@ var (
 	_ extract.Overlapper = (*Logs)(nil)
 	_ extract.Identified = (*Logs)(nil)
 	_ extract.Checker    = (*Logs)(nil)
+	_ extract.Ranger     = (*Logs)(nil)
+	_ extract.Skipper    = (*Logs)(nil)
 )
 
 // NewLogs makes the source. It calls nothing yet.
@@ -184,9 +186,9 @@ func (r *run) next(ctx context.Context) (extract.Page, error) {
 	if err := r.begin(listing.at); err != nil {
 		return extract.Page{}, err
 	}
-	page := extract.Page{Records: listing.records}
+	page := extract.Page{Records: r.within(listing.records)}
 	page.Gaps = r.gaps(listing)
-	if len(listing.records) == 0 {
+	if len(listing.records) == 0 || r.cur.beyond(r.position) {
 		r.drained(listing.at)
 	} else if err := r.advance(listing); err != nil {
 		return extract.Page{}, err
@@ -220,6 +222,11 @@ func (r *run) advance(l listing) error {
 		return fmt.Errorf("%w behind %s", ErrStuck, r.position)
 	}
 	r.position = next
+	if r.cur.beyond(next) {
+		r.cur.From = SyntheticID(r.cur.Until)
+		r.drained(l.at)
+		return nil
+	}
 	r.cur.From = max(r.cur.From, next)
 	if t, ok := IDTime(next); ok && t.After(r.horizon) {
 		r.drained(r.horizon)
@@ -244,13 +251,16 @@ func (r *run) gaps(l listing) []schema.Gap {
 		return nil
 	}
 	r.judged = true
-	if r.cur.DrainedAt.IsZero() {
-		return nil
+	if r.cur.DrainedAt.IsZero() && r.cur.Until.IsZero() {
+		return nil // a first run says where its coverage starts instead
 	}
 	retention := orElse(r.logs.opts.Retention, shortestRetention)
 	covered, kept := r.cur.covered(), l.at.Add(-retention)
 	if t, ok := IDTime(l.first); ok && t.Before(kept) {
 		kept = t
+	}
+	if until := r.cur.Until; !until.IsZero() && until.Before(kept) {
+		kept = until
 	}
 	if !covered.Before(kept) {
 		return nil

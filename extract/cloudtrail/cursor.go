@@ -14,6 +14,8 @@ type lookupCursor struct {
 	// Since is where the first run began: nothing earlier is ever asked for.
 	Since   time.Time              `json:"since,omitzero"`
 	Regions map[string]*regionMark `json:"regions,omitempty"`
+	// Until ends the reading of a span; zero reads on for ever.
+	Until time.Time `json:"until,omitzero"`
 }
 
 // regionMark is how far a region is read. Drained is until when all of it was,
@@ -30,6 +32,8 @@ type sourceMark struct {
 	To     time.Time `json:"to"`
 	Reread time.Time `json:"reread,omitzero"`
 	Back   time.Time `json:"back,omitzero"`
+	// Floor is behind what was skipped: nothing earlier is read again.
+	Floor time.Time `json:"floor,omitzero"`
 }
 
 func parseLookupCursor(from extract.Cursor) (lookupCursor, error) {
@@ -89,6 +93,11 @@ type trailCursor struct {
 	Behind map[string]time.Time `json:"behind,omitempty"`
 	// Unread are files behind Upto that could not be read and are tried again.
 	Unread []string `json:"unread,omitempty"`
+	// GivenUp are files that were skipped: that they cannot be read is no news.
+	GivenUp []string `json:"given_up,omitempty"`
+	// Until ends the reading of a span: what was delivered then or later is not
+	// of it. Zero reads on for ever.
+	Until time.Time `json:"until,omitzero"`
 }
 
 func parseTrailCursor(from extract.Cursor) (trailCursor, error) {

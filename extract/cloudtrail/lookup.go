@@ -83,6 +83,8 @@ var (
 	_ extract.Overlapper = (*Lookup)(nil)
 	_ extract.Identified = (*Lookup)(nil)
 	_ extract.Checker    = (*Lookup)(nil)
+	_ extract.Ranger     = (*Lookup)(nil)
+	_ extract.Skipper    = (*Lookup)(nil)
 )
 
 var accountForm = regexp.MustCompile(`^\d{12}$`)

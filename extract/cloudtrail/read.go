@@ -218,7 +218,7 @@ func (r *trailRun) days(ctx context.Context, folders []*folder) error {
 				day = f.next
 			}
 		}
-		if day.IsZero() {
+		if day.IsZero() || r.beyond(day) {
 			return nil
 		}
 		for _, f := range folders {
@@ -241,6 +241,9 @@ func (r *trailRun) folderDay(ctx context.Context, f *folder, day time.Time) erro
 		return err
 	}
 	for _, o := range found {
+		if r.beyond(o.stamp) {
+			continue
+		}
 		r.newest = latest(r.newest, o.stamp)
 		if f.digests {
 			err = r.digest(ctx, f, o)
@@ -255,6 +258,11 @@ func (r *trailRun) folderDay(ctx context.Context, f *folder, day time.Time) erro
 		r.setBehind(f.path, day.Add(24*time.Hour))
 	}
 	return nil
+}
+
+// beyond says whether a time lies behind the span that is read.
+func (r *trailRun) beyond(t time.Time) bool {
+	return !r.cur.Until.IsZero() && !t.Before(r.cur.Until)
 }
 
 // forget drops what no digest of a later day lists: on a first run over years,
@@ -362,6 +370,10 @@ func (r *trailRun) tries(ctx context.Context, o object, skip int64) error {
 
 // cannotRead notes an object that is to be tried again.
 func (r *trailRun) cannotRead(o object, err error) {
+	if slices.Contains(r.cur.GivenUp, o.Key) {
+		r.cur.Key, r.cur.Version, r.cur.Record = "", "", 0
+		return
+	}
 	r.trail.opts.Logger.Warn("object could not be read", "source", r.trail.opts.Name, "key", o.Key, "error", err)
 	r.unread = append(r.unread, fmt.Errorf("%s: %w", o.Key, err))
 	r.cur.Key, r.cur.Version, r.cur.Record = "", "", 0

@@ -79,6 +79,8 @@ var (
 	_ extract.Overlapper = (*Trail)(nil)
 	_ extract.Identified = (*Trail)(nil)
 	_ extract.Checker    = (*Trail)(nil)
+	_ extract.Ranger     = (*Trail)(nil)
+	_ extract.Skipper    = (*Trail)(nil)
 )
 
 // NewTrail makes the source. It touches nothing yet.

@@ -54,6 +54,9 @@ func (r *lookupRun) all(ctx context.Context, from extract.Cursor) (err error) {
 	}
 	r.now = r.lookup.opts.Now().UTC().Truncate(time.Second)
 	r.end = r.now.Add(-r.lookup.opts.Settle)
+	if u := r.cur.Until; !u.IsZero() {
+		r.end = earliest(r.end, u)
+	}
 	if err := r.begin(); err != nil {
 		return err
 	}
@@ -71,7 +74,7 @@ func (r *lookupRun) begin() error {
 		for _, source := range r.lookup.sources {
 			m := mark.Sources[source]
 			if m == nil {
-				m = &sourceMark{To: latest(r.cur.Since, horizon)}
+				m = &sourceMark{To: r.first(horizon)}
 				mark.Sources[source] = m
 			}
 			if m.To.After(r.now.Add(24 * time.Hour)) {
@@ -82,7 +85,7 @@ func (r *lookupRun) begin() error {
 				m.To = horizon
 			}
 		}
-		if lost.Before(horizon) && !mark.Drained.IsZero() {
+		if lost.Before(horizon) && (!mark.Drained.IsZero() || !r.cur.Until.IsZero()) {
 			page.Gaps = append(page.Gaps, r.gap(region, lost, horizon))
 		}
 	}
@@ -92,8 +95,24 @@ func (r *lookupRun) begin() error {
 	return r.give(page)
 }
 
-// horizon is the oldest instant CloudTrail still has.
-func (r *lookupRun) horizon() time.Time { return r.now.Add(-retention) }
+// first is where the reading of a service begins. A span that was asked for
+// begins where it does, kept or not; a first run records its coverage instead.
+func (r *lookupRun) first(horizon time.Time) time.Time {
+	if !r.cur.Until.IsZero() {
+		return r.cur.Since
+	}
+	return latest(r.cur.Since, horizon)
+}
+
+// horizon is the oldest instant CloudTrail still has; of a span, its end at the
+// latest.
+func (r *lookupRun) horizon() time.Time {
+	h := r.now.Add(-retention)
+	if u := r.cur.Until; !u.IsZero() {
+		return earliest(h, u)
+	}
+	return h
+}
 
 func (r *lookupRun) gap(region string, from, to time.Time) schema.Gap {
 	return schema.Gap{
@@ -155,7 +174,7 @@ func newRegionReader(r *lookupRun, region string) *regionReader {
 	rr := &regionReader{run: r, client: r.lookup.regions[region], mark: r.cur.mark(region)}
 	for _, source := range r.lookup.sources {
 		m := rr.mark.Sources[source]
-		from := latest(m.To.Add(-r.lookup.opts.Overlap), r.cur.Since, r.horizon())
+		from := latest(m.To.Add(-r.lookup.opts.Overlap), r.cur.Since, r.horizon(), m.Floor)
 		rr.fresh = append(rr.fresh, &span{
 			run: r, client: rr.client, source: source, at: from, to: r.end, width: r.lookup.opts.Window,
 			drained: func(at time.Time) { m.To = latest(m.To, at) },
@@ -171,13 +190,16 @@ func newRegionReader(r *lookupRun, region string) *regionReader {
 // began; nil if it is not due.
 func (rr *regionReader) second(source string, m *sourceMark, to time.Time) *span {
 	r := rr.run
+	if !r.cur.Until.IsZero() {
+		return nil
+	}
 	if m.Reread.IsZero() {
 		m.Reread = r.end // the first run reads everything for the first time
 	}
 	if m.Back.IsZero() && r.end.Sub(m.Reread) < rereadEvery {
 		return nil
 	}
-	from := latest(r.end.Add(-rereadSpan), m.Back, r.cur.Since, r.horizon())
+	from := latest(r.end.Add(-rereadSpan), m.Back, r.cur.Since, r.horizon(), m.Floor)
 	s := &span{run: r, client: rr.client, source: source, at: from, to: to, width: max(rereadWindow, r.lookup.opts.Window)}
 	s.drained = func(at time.Time) {
 		if m.Back = at; !at.Before(to) {
