@@ -28,6 +28,9 @@ const (
 	KindSetting Kind = "setting"
 	// KindUnparsed is an [Unparsed].
 	KindUnparsed Kind = "unparsed"
+	// KindErased is an [Erased]: it keeps the place of a record that was cut out
+	// on purpose. It has neither id nor time, and gives no row and no reject.
+	KindErased Kind = "erased"
 )
 
 // IsUser says whether records of this kind are users of a snapshot.

@@ -34,6 +34,21 @@ type UnparsedBody struct {
 	Base64 []byte `json:"base64,omitempty"`
 }
 
+// Erased is what stands in the place of a landed record that was erased.
+type Erased struct {
+	Erased ErasedBody `json:"idtrail_erased"`
+}
+
+// ErasedBody says when a record was erased, and where that is recorded.
+type ErasedBody struct {
+	// Header is the SHA-256 (hex) of the segment's header. Nothing that was
+	// landed can hold it: it depends on all of the segment's lines.
+	Header string    `json:"header"`
+	At     time.Time `json:"at"`
+	// Note is the key of the signed record of the erasure.
+	Note string `json:"note"`
+}
+
 // Input is a finite piece a source reads to its end: a file, an object, a shard.
 type Input struct {
 	// Key names it within the source: a path or an object key.

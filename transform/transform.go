@@ -50,7 +50,7 @@ var ErrUnmappable = errors.New("cannot be mapped")
 
 // Map maps one landed line. landedAt dates events whose own time cannot be
 // used. The error says why the record is to be rejected; it names no value of
-// the record.
+// the record. An erased record gives nothing, and is no error.
 func (m *Mapper) Map(kind schema.Kind, line []byte, landedAt time.Time) (Result, error) {
 	switch kind {
 	case schema.KindAuth0Log:
@@ -67,6 +67,8 @@ func (m *Mapper) Map(kind schema.Kind, line []byte, landedAt time.Time) (Result,
 		return setting(line)
 	case schema.KindUnparsed:
 		return unparsed(line)
+	case schema.KindErased:
+		return Result{}, nil
 	default:
 		return Result{}, fmt.Errorf("kind %q: %w", kind, ErrUnmappable)
 	}

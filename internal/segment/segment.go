@@ -5,6 +5,8 @@
 // A segment is two zstd frames: the header, one line of JSON, and the records,
 // one JSON value a line. `zstd -dc` prints both as NDJSON. What a segment's
 // header says is the truth of what was landed; the state is an index of it.
+// Records erased later leave a mark in their place, and a third frame that says
+// so; see [Amend].
 //
 // The package neither decides what goes into a segment nor when one is written.
 package segment
@@ -121,8 +123,7 @@ func Encode(h *Header, lines []byte) (file []byte, headerHash string, err error)
 	if err != nil {
 		return nil, "", fmt.Errorf("encode segment header: %w", err)
 	}
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault),
-		zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(window))
+	enc, err := newEncoder()
 	if err != nil {
 		return nil, "", fmt.Errorf("encode segment: %w", err)
 	}
@@ -133,12 +134,18 @@ func Encode(h *Header, lines []byte) (file []byte, headerHash string, err error)
 	return file, hash(header), enc.Close()
 }
 
+func newEncoder() (*zstd.Encoder, error) {
+	return zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault),
+		zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(window))
+}
+
 // Segment is a segment as read.
 type Segment struct {
 	Header Header
 	// SHA256 of the header.
-	SHA256 string
-	lines  []byte
+	SHA256    string
+	lines     []byte
+	amendment *amendment // nil: as it was landed
 }
 
 // Ref of the segment.
@@ -151,15 +158,20 @@ type Record struct {
 	Line []byte
 }
 
-// Records yields the records in landed order. The lines share memory with the
-// segment.
+// Records yields the records in landed order, those that were erased as
+// [schema.KindErased]. The lines share memory with the segment.
 func (s *Segment) Records() iter.Seq[Record] {
 	return func(yield func(Record) bool) {
 		rest, at := s.lines, int64(0)
+		mark := erasedPrefix(s.SHA256)
 		for _, run := range s.Header.Kinds {
 			for range run.Count {
 				line, after, _ := bytes.Cut(rest, []byte{'\n'})
-				if !yield(Record{At: schema.Position{Segment: s.Header.Seq, Record: at}, Kind: run.Kind, Line: line}) {
+				kind := run.Kind
+				if bytes.HasPrefix(line, mark) {
+					kind = schema.KindErased
+				}
+				if !yield(Record{At: schema.Position{Segment: s.Header.Seq, Record: at}, Kind: kind, Line: line}) {
 					return
 				}
 				rest, at = after, at+1
@@ -178,9 +190,8 @@ func Read(ctx context.Context, store blob.Store, source string, seq int64) (*Seg
 		if _, err := io.Copy(buf, body); err != nil {
 			return fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
-		seg.lines = buf.Bytes()
 		s = seg
-		return s.prove()
+		return s.take(buf.Bytes())
 	})
 	return s, err
 }
@@ -199,8 +210,8 @@ func Scan(ctx context.Context, store blob.Store, source string, seq int64, begin
 }
 
 func (s *Segment) scan(body io.Reader, record func(Record) error) error {
-	sum := sha256.New()
-	lines := bufio.NewReaderSize(io.TeeReader(body, sum), 64<<10)
+	lines := bufio.NewReaderSize(body, 64<<10)
+	p := newProof(s)
 	at := schema.Position{Segment: s.Header.Seq}
 	var line []byte
 	for _, run := range s.Header.Kinds {
@@ -209,29 +220,30 @@ func (s *Segment) scan(body io.Reader, record func(Record) error) error {
 			if line, err = readLine(lines, line[:0]); err != nil {
 				return fmt.Errorf("%w: record %d: %w", ErrDamaged, at.Record, err)
 			}
-			if err := record(Record{At: at, Kind: run.Kind, Line: line}); err != nil {
+			kind := run.Kind
+			if p.line(line) {
+				kind = schema.KindErased
+			}
+			if err := record(Record{At: at, Kind: kind, Line: line[:len(line)-1]}); err != nil {
 				return err
 			}
 			at.Record++
 		}
 	}
-	rest, err := io.Copy(io.Discard, lines)
+	rest, err := io.ReadAll(io.LimitReader(lines, maxAmendment+1))
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	if rest > 0 || at.Record != s.Header.Count || hex.EncodeToString(sum.Sum(nil)) != s.Header.SHA256 {
-		return fmt.Errorf("%w: its lines are not those its header states", ErrDamaged)
-	}
-	return nil
+	return p.end(rest)
 }
 
-// readLine appends the next line to buf, without its line feed.
+// readLine appends the next line to buf, with its line feed.
 func readLine(r *bufio.Reader, buf []byte) ([]byte, error) {
 	for {
 		part, err := r.ReadSlice('\n')
 		buf = append(buf, part...)
 		if err == nil {
-			return buf[:len(buf)-1], nil
+			return buf, nil
 		}
 		if !errors.Is(err, bufio.ErrBufferFull) {
 			return nil, err
@@ -298,17 +310,25 @@ func readHeader(r io.Reader, source string, seq int64) (*Segment, io.Reader, err
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: header: %w", ErrDamaged, err)
 	}
-	seg := &Segment{SHA256: hash(line)}
-	if err := json.Unmarshal(line, &seg.Header); err != nil {
-		return nil, nil, fmt.Errorf("%w: header: %w", ErrDamaged, err)
+	seg, err := decodeHeader(line)
+	if err != nil {
+		return nil, nil, err
 	}
-	switch h := seg.Header; {
-	case h.Format > Format:
-		return nil, nil, fmt.Errorf("%w: %d, this program reads up to %d", ErrNewer, h.Format, Format)
-	case h.Source != source || h.Seq != seq:
+	if h := seg.Header; h.Source != source || h.Seq != seq {
 		return nil, nil, fmt.Errorf("%w: it calls itself segment %d of source %s", ErrDamaged, h.Seq, h.Source)
 	}
 	return seg, rest, nil
+}
+
+func decodeHeader(line []byte) (*Segment, error) {
+	seg := &Segment{SHA256: hash(line)}
+	if err := json.Unmarshal(line, &seg.Header); err != nil {
+		return nil, fmt.Errorf("%w: header: %w", ErrDamaged, err)
+	}
+	if v := seg.Header.Format; v > Format {
+		return nil, fmt.Errorf("%w: %d, this program reads up to %d", ErrNewer, v, Format)
+	}
+	return seg, nil
 }
 
 // cutLine reads up to the first line feed; rest continues behind it.
@@ -327,21 +347,6 @@ func cutLine(r io.Reader) (line []byte, rest io.Reader, err error) {
 		}
 	}
 	return nil, nil, errors.New("no line feed")
-}
-
-func (s *Segment) prove() error {
-	sum := sha256.Sum256(s.lines)
-	var kinds int64
-	for _, run := range s.Header.Kinds {
-		kinds += run.Count
-	}
-	switch lines := int64(bytes.Count(s.lines, []byte{'\n'})); {
-	case hex.EncodeToString(sum[:]) != s.Header.SHA256:
-		return fmt.Errorf("%w: its lines do not have the hash its header states", ErrDamaged)
-	case lines != s.Header.Count || kinds != s.Header.Count:
-		return fmt.Errorf("%w: %d lines of %d kinds where its header states %d", ErrDamaged, lines, kinds, s.Header.Count)
-	}
-	return nil
 }
 
 // List yields the numbers of the source's segments from first on, in order,
