@@ -8,200 +8,339 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/idtrail/idtrail/internal/blob"
 	"github.com/idtrail/idtrail/internal/proof"
 	"github.com/idtrail/idtrail/internal/segment"
-	"github.com/idtrail/idtrail/schema"
 )
 
 // link is one segment as it is found.
 type link struct {
-	seq    int64
-	there  bool
-	header *segment.Header
-	hash   string // of the header
-	file   string // of the object
-	size   int64
-	gaps   []schema.Gap
-	erased int64 // records cut out of it on purpose
+	seq int64
+	// file is the SHA-256 of the object, size its bytes.
+	file string
+	size int64
+	// read says that the header could be read and is to be believed; the rest
+	// is what it says.
+	read                bool
+	hash, prev          string
+	count               int64
+	gaps                []proof.Gap
+	landed, first, last time.Time
+	kind, identity      string
+	// wrong says that what is wrong with the segment was said.
+	wrong bool
 }
 
-// readChain reads every segment that is there or ought to be.
-func (s *inspection) readChain(ctx context.Context) error {
-	numbers, err := s.listSegments(ctx)
-	if err != nil {
-		return err
+// listRaw lists the segments that are there, and what does not belong beside
+// them.
+func (s *inspection) listRaw(ctx context.Context) error {
+	prefix := s.out.Source + "/"
+	for info, err := range s.o.Raw.List(ctx, prefix, "") {
+		if err != nil {
+			return fmt.Errorf("list segments: %w", err)
+		}
+		digits, ok := strings.CutSuffix(strings.TrimPrefix(info.Key, prefix), ".ndjson.zst")
+		seq, err := strconv.ParseInt(digits, 10, 64)
+		if !ok || err != nil || info.Key != segment.Key(s.out.Source, seq) {
+			s.find(Unaccounted, info.Key, "is no segment, and does not belong there")
+			continue
+		}
+		s.chain = append(s.chain, link{seq: seq})
+		s.lastRaw = info
 	}
-	s.chain = make([]link, len(numbers))
-	err = each(ctx, s.o.Workers, numbers, func(ctx context.Context, i int, seq int64) error {
-		l, err := s.readSegment(ctx, seq)
-		s.chain[i] = l
-		return err
+	return nil
+}
+
+// readChain reads the segments that are there and judges them together.
+func (s *inspection) readChain(ctx context.Context) error {
+	err := each(ctx, s.o.Workers, s.chain, func(ctx context.Context, i int, _ link) error {
+		return s.readSegment(ctx, &s.chain[i])
 	})
 	if err != nil {
 		return err
 	}
-	s.checkChain()
+	s.holes()
+	s.end()
+	s.links()
+	s.anchors()
 	return nil
 }
 
-// listSegments returns the numbers found and notes the holes between them.
-func (s *inspection) listSegments(ctx context.Context) ([]int64, error) {
-	var numbers []int64
-	next := int64(0)
-	for seq, err := range segment.List(ctx, s.o.Raw, s.out.Source, 0) {
-		if err != nil && ctx.Err() == nil {
-			s.find(Unaccounted, s.out.Source, "%v", err)
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
-		s.hole(next, seq)
-		numbers = append(numbers, seq)
-		next = seq + 1
+// readSegment hashes a segment's file and reads its header; it unpacks the
+// records only where no checkpoint proves the file.
+func (s *inspection) readSegment(ctx context.Context, l *link) error {
+	key := segment.Key(s.out.Source, l.seq)
+	was, isListed := s.notes.segments[l.seq]
+	buf := buffer()
+	defer buffers.Put(buf)
+	whole := !isListed || s.o.Deep
+	head, err := s.hashSegment(ctx, l, whole, buf)
+	if err != nil {
+		return s.unreadable(ctx, key, err)
 	}
-	s.end(next)
-	return numbers, nil
+	s.progress(l.size)
+	proven := isListed && s.notes.becomes(proof.Raw, key, was.File, l.file)
+	if isListed && !proven {
+		l.wrong = true
+		s.altered(key, was, l, head)
+		return nil
+	}
+	if !whole {
+		seg, err := segment.DecodeHeader(head, s.out.Source, l.seq)
+		if errors.Is(err, segment.ErrDamaged) { // a long header goes beyond what was kept
+			seg, err = segment.ReadHeader(ctx, s.o.Raw, s.out.Source, l.seq)
+		}
+		return s.take(ctx, l, seg, err)
+	}
+	return s.unpack(ctx, l, head)
 }
 
-// hole judges segments from to to-1, which are not there.
-func (s *inspection) hole(from, to int64) {
-	for seq := from; seq < to; seq++ {
-		key := segment.Key(s.out.Source, seq)
-		was, listed := s.notes.segments[seq]
-		if seq <= s.notes.pruned && (!listed || s.notes.becomes(proof.Raw, key, was.File, "")) {
-			continue
-		}
-		s.find(Missing, key, "segment %d is not there, a later one is%s", seq, records(was, listed))
+// take takes in a segment's header.
+func (s *inspection) take(ctx context.Context, l *link, seg *segment.Segment, err error) error {
+	key := segment.Key(s.out.Source, l.seq)
+	switch {
+	case errors.Is(err, segment.ErrDamaged):
+		l.wrong = true
+		s.find(Altered, key, "%s", short(err, key))
+		return nil
+	case err != nil:
+		return s.unreadable(ctx, key, err)
 	}
+	h := &seg.Header
+	l.read, l.hash, l.prev, l.count = true, seg.SHA256, h.Prev, h.Count
+	l.gaps = proof.GapsOf(l.seq, h.Gaps)
+	l.landed, l.first, l.last, l.kind, l.identity = h.LandedAt.UTC(), h.First.UTC(), h.Last.UTC(), h.Kind, h.Identity
+	return nil
 }
 
-// end judges whether segments behind the newest one found are gone.
-func (s *inspection) end(next int64) {
-	last := s.notes.last
-	if last == nil || last.Head < next {
+// short leaves out of an error what a finding names anyhow.
+func short(err error, key string) string {
+	text := err.Error()
+	text = strings.TrimPrefix(text, "read segment "+key+": ")
+	return strings.TrimPrefix(text, segment.ErrDamaged.Error()+": ")
+}
+
+// unpack proves a segment by itself: its lines against its header.
+func (s *inspection) unpack(ctx context.Context, l *link, file []byte) error {
+	store := s.o.Raw
+	if int64(len(file)) == l.size {
+		store = inMemory{store, file}
+	}
+	if !s.o.Deep {
+		seg, err := segment.Read(ctx, store, s.out.Source, l.seq)
+		return s.take(ctx, l, seg, err)
+	}
+	seg, err := s.collect(ctx, store, l.seq)
+	return s.take(ctx, l, seg, err)
+}
+
+// inMemory is a store whose object was read already.
+type inMemory struct {
+	blob.Store
+	body []byte
+}
+
+func (m inMemory) Get(context.Context, string) (io.ReadCloser, blob.Info, error) {
+	return io.NopCloser(bytes.NewReader(m.body)), blob.Info{Size: int64(len(m.body))}, nil
+}
+
+// altered says what a file that is not the one of its checkpoint may be.
+func (s *inspection) altered(key string, was listed, l *link, head []byte) {
+	if seq, ok := s.notes.byFile[l.file]; ok {
+		s.find(Altered, key, "it is the file of segment %d", seq)
 		return
 	}
-	for seq := next; seq <= last.Head; seq++ {
-		was, listed := s.notes.segments[seq]
-		s.find(Truncated, segment.Key(s.out.Source, seq), "segment %d is not there: checkpoint %d says the chain went to %d%s", seq, last.Number, last.Head, records(was, listed))
+	detail := ""
+	if seg, err := segment.DecodeHeader(head, s.out.Source, l.seq); err == nil {
+		detail = s.difference(was, seg)
+	}
+	s.find(Altered, key, "its SHA-256 is not the one checkpoint %d states%s", was.number, detail)
+}
+
+// difference says in which of the things that people ask for a header differs.
+func (s *inspection) difference(was listed, seg *segment.Segment) string {
+	now := proof.GapsOf(was.Seq, seg.Header.Gaps)
+	for n, g := range s.notes.gaps[was.Seq] {
+		if n >= len(now) || now[n] != g {
+			return fmt.Sprintf(": the gap from %s to %s is not in it any more", stamp(g.From), stamp(g.To))
+		}
+	}
+	switch {
+	case seg.Header.Count != was.Count:
+		return fmt.Sprintf(": it states %d records, and held %d", seg.Header.Count, was.Count)
+	case seg.SHA256 != was.Header:
+		return ": its header is another"
+	default:
+		return ": its header is the same, its records are not"
 	}
 }
 
-func records(was proof.Segment, listed bool) string {
-	if !listed {
-		return ""
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// holes judges the numbers that are not there before ones that are.
+func (s *inspection) holes() {
+	next := int64(0)
+	for i := range s.chain {
+		s.hole(next, s.chain[i].seq)
+		next = s.chain[i].seq + 1
 	}
-	return fmt.Sprintf("; it held %d records", was.Count)
 }
 
-// anchors holds the chain against heads kept elsewhere.
+// hole judges segments from to to-1, which are not there: one finding for each
+// run of them that no change explains.
+func (s *inspection) hole(from, to int64) {
+	for from < to {
+		end := from
+		for end < to && !s.prunedAway(end) {
+			end++
+		}
+		if end > from {
+			s.find(Missing, segment.Key(s.out.Source, from), "%s not there, segment %d is%s", plural("segment", from, end-1), to, s.heldIn(from, end))
+		}
+		from = max(end, from) + 1
+	}
+}
+
+func (s *inspection) prunedAway(seq int64) bool {
+	return s.notes.gone(proof.Raw, segment.Key(s.out.Source, seq), s.notes.segments[seq].File)
+}
+
+// heldIn says how many records segments from to to-1 held, if all are known.
+func (s *inspection) heldIn(from, to int64) string {
+	var n int64
+	for seq := from; seq < to; seq++ {
+		was, ok := s.notes.segments[seq]
+		if !ok {
+			return ""
+		}
+		n += was.Count
+	}
+	return fmt.Sprintf("; records gone: %d", n)
+}
+
+// end judges whether segments behind the newest one found are gone: one finding,
+// whoever knows of them.
+func (s *inspection) end() {
+	head := int64(-1)
+	if n := len(s.chain); n > 0 {
+		head = s.chain[n-1].seq
+	}
+	last, by := head, []string(nil)
+	says := func(seq int64, format string, args ...any) {
+		if seq > head {
+			last, by = max(last, seq), append(by, fmt.Sprintf(format+" says it went to %d", append(args, seq)...))
+		}
+	}
+	if c := s.notes.last; c != nil {
+		says(c.Head, "checkpoint %d", c.Number)
+	}
+	if s.flushedTo > 0 {
+		says(s.flushedTo-1, "a flush record")
+	}
+	for _, a := range s.o.Anchors {
+		if a.Source == s.out.Source && !a.Checkpoint {
+			says(a.Seq, "the anchor")
+		}
+	}
+	if last == head {
+		return
+	}
+	ends := fmt.Sprintf("the chain ends at segment %d", head)
+	if head < 0 {
+		ends = "there is no segment at all"
+	}
+	s.find(Truncated, segment.Key(s.out.Source, head+1), "%s, and %s%s", ends, strings.Join(by, ", "), s.heldIn(head+1, last+1))
+}
+
+// anchors holds the chain against heads kept elsewhere. Those beyond its end are
+// judged by end.
 func (s *inspection) anchors() {
 	for _, a := range s.o.Anchors {
 		if a.Source != s.out.Source {
 			continue
 		}
-		key, found := segment.Key(a.Source, a.Seq), false
-		for _, l := range s.chain {
-			if l.seq == a.Seq {
-				found = true
-				if l.hash != a.SHA256 {
-					s.find(Altered, key, "its header is not the one the anchor names")
-				}
+		if a.Checkpoint {
+			s.anchorCheckpoint(a)
+			continue
+		}
+		key := segment.Key(a.Source, a.Seq)
+		if l := s.link(a.Seq); l != nil {
+			if l.read && l.hash != a.SHA256 {
+				s.find(Altered, key, "its header is not the one the anchor names")
 			}
+			continue
 		}
-		switch {
-		case found, a.Seq == s.notes.pruned && a.SHA256 == s.notes.prunedHash, a.Seq < s.notes.pruned:
-		case a.Seq > s.out.Head:
-			s.find(Truncated, key, "the anchor says the chain went to segment %d, and it ends at %d", a.Seq, s.out.Head)
-		default:
-			s.find(Missing, key, "the anchor names it")
+		if was, ok := s.notes.segments[a.Seq]; ok && was.Header != a.SHA256 || a.Seq == s.notes.pruned && a.SHA256 != s.notes.prunedHash {
+			s.find(Altered, key, "the header its checkpoint states is not the one the anchor names")
 		}
 	}
 }
 
-// readSegment hashes a segment's file and reads its header; it unpacks the
-// records only where no checkpoint proves the file.
-func (s *inspection) readSegment(ctx context.Context, seq int64) (link, error) {
-	l := link{seq: seq}
-	key := segment.Key(s.out.Source, seq)
-	var head prefix
-	var err error
-	l.file, l.size, err = hashObject(ctx, s.o.Raw, key, &head)
-	if err != nil {
-		return l, s.unreadable(ctx, key, err)
-	}
-	l.there = true
-	s.progress(l.size)
-	was, listed := s.notes.segments[seq]
-	proven := listed && s.notes.becomes(proof.Raw, key, was.File, l.file)
-	if listed && !proven {
-		s.altered(key, was, l)
-	}
-	seg, err := segment.DecodeHeader(head.Bytes(), s.out.Source, seq)
-	if err != nil || !proven || s.o.Deep {
-		return l, s.unpack(ctx, &l, listed)
-	}
-	l.take(seg)
-	return l, nil
-}
-
-func (l *link) take(seg *segment.Segment) {
-	l.header, l.hash, l.gaps = &seg.Header, seg.SHA256, seg.Header.Gaps
-}
-
-// altered says what a file that is not the one of its checkpoint may be.
-func (s *inspection) altered(key string, was proof.Segment, l link) {
-	for seq, other := range s.notes.segments {
-		if seq != l.seq && other.File == l.file {
-			s.find(Altered, key, "it is the file of segment %d", seq)
-			return
-		}
-	}
-	s.find(Altered, key, "its SHA-256 is not the one its checkpoint states (%s)", was.File)
-}
-
-// unpack proves a segment by itself: its lines against its header.
-func (s *inspection) unpack(ctx context.Context, l *link, listed bool) error {
-	key := segment.Key(s.out.Source, l.seq)
-	seg, err := segment.Read(ctx, s.o.Raw, s.out.Source, l.seq)
+func (s *inspection) anchorCheckpoint(a Anchor) {
+	key := proof.Key(a.Source, a.Seq)
+	hash, there := s.checkpoints[a.Seq]
 	switch {
-	case err == nil:
-		l.take(seg)
-	case errors.Is(err, segment.ErrDamaged) && !listed:
-		s.find(Altered, key, "%v", err)
-	case errors.Is(err, segment.ErrDamaged):
-		// Said already: its file is not the one its checkpoint states.
-	default:
-		return s.unreadable(ctx, key, err)
+	case a.Seq > s.newest:
+		s.find(Truncated, key, "the newest checkpoint is %d, and the anchor names this one", s.newest)
+	case !there:
+		s.find(Missing, key, "the anchor names it")
+	case hash != "" && hash != a.SHA256:
+		s.find(Altered, key, "its text is not the one the anchor names")
+	}
+}
+
+// link is a segment that is there; nil if it is not.
+func (s *inspection) link(seq int64) *link {
+	i := sort.Search(len(s.chain), func(i int) bool { return s.chain[i].seq >= seq })
+	if i < len(s.chain) && s.chain[i].seq == seq {
+		return &s.chain[i]
 	}
 	return nil
 }
 
-// checkChain holds every header against the one before it and against what
+// links holds every header against the one before it and against what
 // checkpoints list, and adds up.
-func (s *inspection) checkChain() {
+func (s *inspection) links() {
 	for i := range s.chain {
 		l := &s.chain[i]
-		if l.header == nil {
+		was, isListed := s.notes.segments[l.seq]
+		if isListed {
+			s.out.Proven++
+		}
+		if !l.read {
 			continue
 		}
 		key := segment.Key(s.out.Source, l.seq)
-		if want, ok := s.before(i); ok && l.header.Prev != want {
-			s.find(Altered, key, "does not name the segment before it: one of the two is another than was written")
+		want, known := s.before(i)
+		switch {
+		case isListed && was.Header != l.hash:
+			l.wrong = true
+			s.find(Altered, key, "its header is not the one checkpoint %d states", was.number)
+		case known && l.prev != want:
+			s.find(Altered, key, "does not name segment %d as the one before it: one of the two is not what was landed", l.seq-1)
+		case isListed && !sameGaps(s.notes.gaps[l.seq], l.gaps):
+			s.find(Altered, key, "its gaps are not those checkpoint %d states", was.number)
 		}
-		if was, listed := s.notes.segments[l.seq]; listed {
-			s.out.Proven++
-			if was.Header != l.hash {
-				s.find(Altered, key, "its header is not the one its checkpoint states")
-			}
-		}
-		s.checkGaps(l)
 		s.add(l)
 	}
+}
+
+func sameGaps(a, b []proof.Gap) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // before is the hash the i-th segment has to name as the one before it; false
@@ -211,88 +350,119 @@ func (s *inspection) before(i int) (string, bool) {
 	if seq == 0 {
 		return "", true
 	}
-	if i > 0 && s.chain[i-1].seq == seq-1 && s.chain[i-1].header != nil {
-		return s.chain[i-1].hash, true
+	if was, ok := s.notes.segments[seq-1]; ok {
+		return was.Header, true
 	}
-	if seq-1 == s.notes.pruned {
-		return s.notes.prunedHash, true
+	if i > 0 && s.chain[i-1].seq == seq-1 {
+		return s.chain[i-1].hash, s.chain[i-1].read
 	}
-	was, ok := s.notes.segments[seq-1]
-	return was.Header, ok
-}
-
-// checkGaps holds the gaps of a header against those a checkpoint lists.
-func (s *inspection) checkGaps(l *link) {
-	key := segment.Key(s.out.Source, l.seq)
-	for n, g := range proof.GapsOf(l.seq, l.gaps) {
-		s.out.Gaps = append(s.out.Gaps, GapSpan{Segment: l.seq, From: g.From, To: g.To, Reason: g.Reason})
-		if was, ok := s.notes.gaps[[2]int64{l.seq, int64(n)}]; ok && was != g {
-			s.find(Altered, key, "its gap %d is not the one its checkpoint states", n)
-		}
-	}
-	for name, was := range s.notes.gaps {
-		if name[0] == l.seq && name[1] >= int64(len(l.gaps)) {
-			s.find(Missing, key, "the gap from %s to %s, which its checkpoint states, is not in it", was.From.Format(time.RFC3339), was.To.Format(time.RFC3339))
-		}
-	}
+	return s.notes.prunedHash, seq-1 == s.notes.pruned
 }
 
 func (s *inspection) add(l *link) {
-	h, o := l.header, &s.out
-	o.Kind, o.Identity = h.Kind, h.Identity
+	o := &s.out
+	o.Kind, o.Identity = l.kind, l.identity
 	o.Segments++
-	o.Records += h.Count
+	o.Records += l.count
+	o.Erased += s.erasedIn(l.seq)
 	o.Bytes += l.size
 	if l.seq > o.Head {
-		o.Head, o.HeadHash, o.LastLanded = l.seq, l.hash, h.LandedAt
+		o.Head, o.HeadHash, o.LastLanded = l.seq, l.hash, l.landed
 	}
 	if o.FirstLanded.IsZero() {
-		o.FirstLanded = h.LandedAt
+		o.FirstLanded = l.landed
 	}
-	if !h.First.IsZero() && (o.First.IsZero() || h.First.Before(o.First)) {
-		o.First = h.First
+	if !l.first.IsZero() && (o.First.IsZero() || l.first.Before(o.First)) {
+		o.First = l.first
 	}
-	if h.Last.After(o.Last) {
-		o.Last = h.Last
+	if l.last.After(o.Last) {
+		o.Last = l.last
 	}
-	day := h.LandedAt.UTC().Format(time.DateOnly)
+	for _, g := range l.gaps {
+		o.Gaps = append(o.Gaps, GapSpan{Segment: l.seq, From: g.From, To: g.To, Reason: g.Reason})
+	}
+	day := l.landed.Format(time.DateOnly)
 	d := o.Days[day]
 	d.Segments++
-	d.Records += h.Count
+	d.Records += l.count
+	d.Bytes += l.size
 	o.Days[day] = d
 }
 
-// prefixBytes of a segment are kept while it is hashed: its header is there.
-const prefixBytes = 256 << 10
+// erasedIn is how many records changes cut out of a segment.
+func (s *inspection) erasedIn(seq int64) int64 { return s.notes.erased[segment.Key(s.out.Source, seq)] }
 
-// prefix keeps the first bytes written to it.
-type prefix struct{ bytes.Buffer }
-
-func (p *prefix) Write(b []byte) (int, error) {
-	if room := prefixBytes - p.Len(); room > 0 {
-		p.Buffer.Write(b[:min(room, len(b))])
+// counts of a segment: as a checkpoint lists it, else as its header says; false
+// where nobody knows.
+func (s *inspection) counts(seq int64) (records, gaps int64, known bool) {
+	if was, ok := s.notes.segments[seq]; ok {
+		return was.Count, int64(len(s.notes.gaps[seq])), true
 	}
-	return len(b), nil
+	if l := s.link(seq); l != nil && l.read {
+		return l.count, int64(len(l.gaps)), true
+	}
+	return 0, 0, false
 }
 
-// hashBuffer is what is read of an object at a time.
-const hashBuffer = 1 << 20
+// hashBuffer is what is read of an object at a time, and what is kept of its
+// beginning; wholeBuffer is the most of an object that is kept, to be unpacked.
+const (
+	hashBuffer  = 1 << 20
+	wholeBuffer = 64 << 20
+)
 
-// hashObject returns the SHA-256 and size of an object; copyTo, if any, is given
-// its bytes.
-func hashObject(ctx context.Context, store blob.Store, key string, copyTo io.Writer) (hash string, size int64, err error) {
+var buffers = sync.Pool{New: func() any { b := make([]byte, hashBuffer); return &b }}
+
+func buffer() *[]byte { return buffers.Get().(*[]byte) } //nolint:forcetypeassert // New makes no other
+
+// hashSegment hashes a segment's file and returns its beginning, or, if whole
+// and of no odd size, all of it; it is good until buf is used again.
+func (s *inspection) hashSegment(ctx context.Context, l *link, whole bool, buf *[]byte) (head []byte, err error) {
+	body, info, err := s.o.Raw.Get(ctx, segment.Key(s.out.Source, l.seq))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, body.Close()) }()
+	size := int64(hashBuffer)
+	if whole {
+		size = min(max(info.Size, size), wholeBuffer)
+	}
+	if int64(len(*buf)) < size {
+		*buf = make([]byte, size)
+	}
+	n, err := io.ReadFull(body, (*buf)[:size])
+	sum := sha256.New()
+	sum.Write((*buf)[:n])
+	l.size = int64(n)
+	if err == nil {
+		var more int64
+		more, err = io.CopyBuffer(onlyWriter{sum}, onlyReader{body}, make([]byte, hashBuffer))
+		l.size += more
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil
+	}
+	l.file = hex.EncodeToString(sum.Sum(nil))
+	return (*buf)[:n], err
+}
+
+// The two hide ReadFrom and WriteTo, which would read in small pieces.
+type (
+	onlyWriter struct{ io.Writer }
+	onlyReader struct{ io.Reader }
+)
+
+// hashObject returns the SHA-256 and size of an object.
+func hashObject(ctx context.Context, store blob.Store, key string) (hash string, size int64, err error) {
 	body, _, err := store.Get(ctx, key)
 	if err != nil {
 		return "", 0, err
 	}
 	defer func() { err = errors.Join(err, body.Close()) }()
+	buf := buffer()
+	defer buffers.Put(buf)
 	sum := sha256.New()
-	var to io.Writer = sum
-	if copyTo != nil {
-		to = io.MultiWriter(sum, copyTo)
-	}
-	// Not io.Copy alone: a file would be read in pieces of 32 KiB.
-	size, err = io.CopyBuffer(struct{ io.Writer }{to}, struct{ io.Reader }{body}, make([]byte, hashBuffer))
+	size, err = io.CopyBuffer(onlyWriter{sum}, onlyReader{body}, *buf)
 	return hex.EncodeToString(sum.Sum(nil)), size, err
 }
 

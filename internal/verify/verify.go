@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/idtrail/idtrail/internal/blob"
 	"github.com/idtrail/idtrail/internal/proof"
+	"github.com/idtrail/idtrail/load/lake"
 )
 
 // Class is what is wrong with something.
@@ -34,8 +32,6 @@ const (
 	Unsigned Class = "unsigned"
 	// WrongKey: a note signed with a key that was not given.
 	WrongKey Class = "wrong key"
-	// Unreadable: the store failed, or a newer program wrote it: no judgement.
-	Unreadable Class = "unreadable"
 )
 
 // Finding is one thing that is wrong.
@@ -48,24 +44,9 @@ type Finding struct {
 	Detail string `json:"detail"`
 }
 
-// Anchor is a chain head kept elsewhere: in a SIEM, in a locked bucket, on
-// paper.
-type Anchor struct {
-	Source string
-	Seq    int64
-	// SHA256 of the segment's header, in hex.
-	SHA256 string
-}
-
-// ParseAnchor reads "source sequence sha256".
-func ParseAnchor(s string) (Anchor, error) {
-	var a Anchor
-	n, err := fmt.Sscanf(strings.TrimSpace(s), "%s %d %s", &a.Source, &a.Seq, &a.SHA256)
-	if err != nil || n != 3 || len(a.SHA256) != 64 || a.Seq < 0 {
-		return Anchor{}, fmt.Errorf("anchor %q is not of the form: source number sha256", s)
-	}
-	return a, nil
-}
+// ErrIncomplete says that something could not be read, so that nothing is known
+// of it: the store failed, or a newer program wrote it. It is no judgement.
+var ErrIncomplete = errors.New("not everything could be read")
 
 // Options of a verification.
 type Options struct {
@@ -82,6 +63,9 @@ type Options struct {
 	Deep bool
 	// Workers read objects side by side (2).
 	Workers int
+	// TempDir is where a deep verification puts the ids that do not fit into
+	// memory; the system's if "".
+	TempDir string
 	Now     func() time.Time
 	// Progress is told, from several goroutines, how many bytes were read; it
 	// may be nil.
@@ -90,46 +74,69 @@ type Options struct {
 
 // Report of a verification.
 type Report struct {
-	Began    time.Time `json:"began"`
-	Ended    time.Time `json:"ended"`
-	Raw      string    `json:"raw"`
-	Lake     string    `json:"lake"`
-	Deep     bool      `json:"deep"`
-	Keyed    bool      `json:"keyed"`
-	Sources  []Source  `json:"sources"`
-	Findings []Finding `json:"findings"`
+	Began time.Time `json:"began"`
+	Ended time.Time `json:"ended"`
+	Raw   string    `json:"raw"`
+	Lake  string    `json:"lake"`
+	Deep  bool      `json:"deep"`
+	Keyed bool      `json:"keyed"`
+	// Incomplete says that something could not be read.
+	Incomplete bool      `json:"incomplete,omitempty"`
+	Sources    []Source  `json:"sources"`
+	Findings   []Finding `json:"findings"`
 }
 
 // OK says that nothing was found wrong.
 func (r Report) OK() bool { return len(r.Findings) == 0 }
 
-// Run verifies. An error says that it could not be done; what is wrong with the
-// evidence is in the report.
+// Run verifies. What is wrong with the evidence is in the report; an error says
+// that the verification could not be done, or, as ErrIncomplete, not of all.
 func Run(ctx context.Context, o Options) (Report, error) {
 	if o.Workers <= 0 {
 		o.Workers = 2
 	}
 	if o.Now == nil {
-		o.Now = time.Now
+		o.Now = time.Now //nolint:forbidigo // the default of a field
 	}
-	r := Report{Began: o.Now().UTC(), Raw: o.Raw.URL(), Lake: o.Lake.URL(), Deep: o.Deep, Keyed: o.HaveKeys}
+	r := Report{Began: o.Now().UTC(), Raw: o.Raw.URL(), Lake: o.Lake.URL(), Deep: o.Deep, Keyed: o.HaveKeys, Findings: []Finding{}}
 	sources := o.Sources
 	if len(sources) == 0 {
 		var err error
 		if sources, err = findSources(ctx, o); err != nil {
 			return r, err
 		}
+		if r.Findings, err = strays(ctx, o); err != nil {
+			return r, err
+		}
 	}
+	var unread []error
 	for _, source := range sources {
-		s := newInspection(o, source)
-		if err := s.run(ctx); err != nil {
+		s, err := inspect(ctx, o, source)
+		if err != nil {
 			return r, err
 		}
 		r.Sources = append(r.Sources, s.out)
 		r.Findings = append(r.Findings, s.findings...)
+		unread = append(unread, s.unread...)
 	}
 	r.Ended = o.Now().UTC()
+	if len(unread) > 0 {
+		r.Incomplete = true
+		return r, fmt.Errorf("%w: %w", ErrIncomplete, errors.Join(unread...))
+	}
 	return r, ctx.Err()
+}
+
+// strays finds what lies in a table's folder and in no source's.
+func strays(ctx context.Context, o Options) ([]Finding, error) {
+	list := []Finding{}
+	for info, err := range lake.Open(o.Lake).Strays(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, Finding{Class: Unaccounted, Object: info.Key, Detail: "belongs to no source; nothing of idtrail put it there"})
+	}
+	return list, nil
 }
 
 // findSources lists who has segments, notes or flushes, or an anchor.
@@ -159,6 +166,11 @@ func findSources(ctx context.Context, o Options) ([]string, error) {
 		}
 		names = append(names, found...)
 	}
+	found, err := lake.Open(o.Lake).AllSources(ctx)
+	if err != nil {
+		return nil, err
+	}
+	names = append(names, found...)
 	slices.Sort(names)
 	return slices.Compact(names), nil
 }
@@ -198,10 +210,16 @@ type Source struct {
 	Proven   int64 `json:"proven"`
 	Records  int64 `json:"records"`
 	Bytes    int64 `json:"bytes"`
+	// Erased records were cut out of segments on purpose; Records counts them.
+	Erased int64 `json:"erased,omitempty"`
 	// Head is the newest segment, HeadHash the SHA-256 of its header: keep it
 	// elsewhere, as an anchor.
 	Head     int64  `json:"head"`
 	HeadHash string `json:"head_sha256"`
+	// Checkpoint is the number of the newest one that is proven, CheckpointHash
+	// the SHA-256 of its text.
+	Checkpoint     int64  `json:"checkpoint,omitempty"`
+	CheckpointHash string `json:"checkpoint_sha256,omitempty"`
 	// First and Last event, and when the first and the last segment were landed.
 	First       time.Time `json:"first_event,omitzero"`
 	Last        time.Time `json:"last_event,omitzero"`
@@ -232,6 +250,7 @@ type GapSpan struct {
 type Day struct {
 	Segments int64 `json:"segments"`
 	Records  int64 `json:"records"`
+	Bytes    int64 `json:"bytes"`
 }
 
 // Sink is what a sink of the lake holds of the source.
@@ -249,6 +268,8 @@ type Sink struct {
 	Events   int64 `json:"events"`
 	Users    int64 `json:"users"`
 	Settings int64 `json:"settings"`
+	Gaps     int64 `json:"gaps"`
+	Rows     int64 `json:"rows"`
 }
 
 // ChangeSummary is one change made on purpose.
@@ -261,59 +282,4 @@ type ChangeSummary struct {
 	Removed int64     `json:"removed"`
 	Note    string    `json:"note"`
 	Signed  bool      `json:"signed"`
-}
-
-// inspection is the verification of one source.
-type inspection struct {
-	o   Options
-	out Source
-
-	mu       sync.Mutex
-	findings []Finding
-
-	notes notes
-	chain []link // by number, from the first that is there
-}
-
-func newInspection(o Options, source string) *inspection {
-	return &inspection{o: o, out: Source{Source: source, Head: -1, Days: map[string]Day{}}}
-}
-
-func (s *inspection) run(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{s.readNotes, s.readChain, s.readFlushes, s.readUnnamed} {
-		if err := step(ctx); err != nil {
-			return fmt.Errorf("verify %s: %w", s.out.Source, err)
-		}
-	}
-	s.anchors()
-	slices.SortStableFunc(s.findings, func(a, b Finding) int { return strings.Compare(a.Object, b.Object) })
-	return nil
-}
-
-func (s *inspection) find(class Class, object, format string, args ...any) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.findings = append(s.findings, Finding{Class: class, Source: s.out.Source, Object: object, Detail: fmt.Sprintf(format, args...)})
-}
-
-// unreadable notes what could not be read, and ends the work only where ctx did.
-func (s *inspection) unreadable(ctx context.Context, object string, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	s.find(Unreadable, object, "%v", err)
-	return nil
-}
-
-// each calls do for every item, some side by side.
-func each[T any](ctx context.Context, workers int, items []T, do func(context.Context, int, T) error) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(workers)
-	for i, item := range items {
-		if ctx.Err() != nil {
-			break
-		}
-		group.Go(func() error { return do(ctx, i, item) })
-	}
-	return errors.Join(group.Wait(), ctx.Err())
 }

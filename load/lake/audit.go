@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 
 	"github.com/idtrail/idtrail/internal/blob"
@@ -51,4 +52,61 @@ func (r *Reader) Rows(ctx context.Context, key string) (int64, error) {
 		l = jsonLayout
 	}
 	return r.rowsOf(ctx, l, info)
+}
+
+// AllSources returns the sources that have objects in any of those tables,
+// sorted.
+func (r *Reader) AllSources(ctx context.Context) ([]string, error) {
+	var names []string
+	for _, l := range []layout{parquetLayout, jsonLayout} {
+		for _, t := range tables() {
+			found, err := r.sourcesOf(ctx, t.String()+string(l)+"/source=")
+			if err != nil {
+				return nil, err
+			}
+			names = append(names, found...)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// Strays yields objects that lie in the folder of a table and in that of no
+// source: nothing puts one there.
+func (r *Reader) Strays(ctx context.Context) iter.Seq2[blob.Info, error] {
+	return func(yield func(blob.Info, error) bool) {
+		for _, l := range []layout{parquetLayout, jsonLayout} {
+			for _, t := range tables() {
+				if !r.straysOf(ctx, t.String()+string(l)+"/", yield) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// straysOf goes from one folder of a source to behind it: a year's objects are
+// not to be listed for what lies between them.
+func (r *Reader) straysOf(ctx context.Context, prefix string, yield func(blob.Info, error) bool) bool {
+	for after := ""; ; {
+		skip := ""
+		for info, err := range r.store.List(ctx, prefix, after) {
+			if err != nil {
+				yield(blob.Info{}, fmt.Errorf("list %s: %w", prefix, err))
+				return false
+			}
+			name, _, inFolder := strings.Cut(strings.TrimPrefix(info.Key, prefix+"source="), "/")
+			if inFolder && strings.HasPrefix(info.Key, prefix+"source=") {
+				skip = prefix + "source=" + name + "0" // "0" is next to "/"
+				break
+			}
+			if !yield(info, nil) {
+				return false
+			}
+		}
+		if skip == "" {
+			return true
+		}
+		after = skip
+	}
 }

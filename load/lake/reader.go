@@ -134,7 +134,11 @@ func (r *Reader) Sources(ctx context.Context) ([]string, error) {
 // sources lists one key of each source and goes on behind its folder: a year's
 // objects are not to be listed for a handful of names.
 func (r *Reader) sources(ctx context.Context, l layout) ([]string, error) {
-	prefix := eventsTable.String() + string(l) + "/source="
+	return r.sourcesOf(ctx, eventsTable.String()+string(l)+"/source=")
+}
+
+// sourcesOf returns what follows the prefix, up to a slash.
+func (r *Reader) sourcesOf(ctx context.Context, prefix string) ([]string, error) {
 	var names []string
 	for after := ""; ; {
 		key := ""
