@@ -31,7 +31,7 @@ func (r *rig) jsonSink(name string) pipeline.Sink {
 func (r *rig) lakeOptions(name string) lake.Options {
 	return lake.Options{
 		Name: name, Store: r.lake, TempDir: r.t.TempDir(), Writer: "test", Mapping: transform.Version,
-		Now: r.clock.Now, Logger: slog.New(slog.DiscardHandler),
+		Every: time.Hour, Now: r.clock.Now, Logger: slog.New(slog.DiscardHandler),
 	}
 }
 

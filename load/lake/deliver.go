@@ -41,6 +41,8 @@ func (s *Sink) deliver(ctx context.Context, b load.Batch) (load.Counts, error) {
 			b.To.Segment, recordKey(r.Sink, r.Source, r.From), r.To)
 	case r.State == StateCompleted:
 		return r.Counts, nil
+	case r.State == StateReopened:
+		return load.Counts{}, fmt.Errorf("rewriting of %s %w: rewrite it", r.key(), ErrUnfinished)
 	}
 	if err := s.write(ctx, r, b); err != nil {
 		return load.Counts{}, err

@@ -11,7 +11,6 @@ import (
 
 // The defaults of [Options].
 const (
-	DefaultEvery     = time.Hour
 	DefaultMaxBytes  = 256 << 20
 	DefaultPartBytes = 256 << 20
 )
@@ -22,8 +21,9 @@ type Options struct {
 	// sink given another name begins again.
 	Name  string
 	Store blob.Store
-	// Every is how long after a source's last flush the next one is due. A
-	// first flush, and one that completes a snapshot, is due at once.
+	// Every is how long after a source's last flush the next one is due; 0 for
+	// one in every run. A first flush, and one that completes a snapshot, is due
+	// at once.
 	Every time.Duration
 	// MaxBytes of pending segments, uncompressed, make a flush due before that.
 	// It bounds how long a flush takes, not what one may hold: a flush covers
@@ -45,9 +45,6 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	if o.Every <= 0 {
-		o.Every = DefaultEvery
-	}
 	if o.MaxBytes <= 0 {
 		o.MaxBytes = DefaultMaxBytes
 	}

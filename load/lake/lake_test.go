@@ -173,18 +173,22 @@ func TestLayout(t *testing.T) {
 }
 
 func TestDue(t *testing.T) {
-	s := lake.NewParquet(options(t, blobtest.NewMemory()))
 	at := now()
 	for name, test := range map[string]struct {
-		p    load.Pending
-		want bool
+		every time.Duration
+		p     load.Pending
+		want  bool
 	}{
-		"first":    {load.Pending{Records: 1}, true},
-		"early":    {load.Pending{Records: 1, Since: at.Add(-59 * time.Minute)}, false},
-		"late":     {load.Pending{Records: 1, Since: at.Add(-time.Hour)}, true},
-		"large":    {load.Pending{Bytes: 256 << 20, Since: at}, true},
-		"snapshot": {load.Pending{Snapshot: true, Since: at}, true},
+		"first":     {time.Hour, load.Pending{Records: 1}, true},
+		"early":     {time.Hour, load.Pending{Records: 1, Since: at.Add(-59 * time.Minute)}, false},
+		"late":      {time.Hour, load.Pending{Records: 1, Since: at.Add(-time.Hour)}, true},
+		"large":     {time.Hour, load.Pending{Bytes: 256 << 20, Since: at}, true},
+		"snapshot":  {time.Hour, load.Pending{Snapshot: true, Since: at}, true},
+		"every run": {0, load.Pending{Records: 1, Since: at}, true},
 	} {
+		o := options(t, blobtest.NewMemory())
+		o.Every = test.every
+		s := lake.NewParquet(o)
 		if got := s.Due(test.p, at); got != test.want {
 			t.Errorf("%s: got %v, want %v", name, got, test.want)
 		}

@@ -122,7 +122,7 @@ func (l *line) run(ctx context.Context, grown bool) error {
 		now = now.Add(2 * time.Hour)
 	}
 	siem := &siem{path: siemFile(l.dir), step: l.step}
-	options := lake.Options{Store: l.lake, TempDir: temp, Writer: "test", Mapping: transform.Version, Now: func() time.Time { return now }, Logger: slog.New(slog.DiscardHandler)}
+	options := lake.Options{Every: time.Hour, Store: l.lake, TempDir: temp, Writer: "test", Mapping: transform.Version, Now: func() time.Time { return now }, Logger: slog.New(slog.DiscardHandler)}
 	parquet, ndjson := options, options
 	parquet.Name, ndjson.Name = "lake", "json"
 	p := &pipeline.Pipeline{
