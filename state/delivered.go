@@ -96,28 +96,35 @@ func (d *DB) Position(ctx context.Context, sink string) (Position, error) {
 
 // Find returns the position of a sink; known is false for one new to the source.
 func (d *DB) Find(ctx context.Context, sink string) (p Position, known bool, err error) {
-	var delivered int64
-	var errorAt, sentAt, caughtUp sql.NullInt64
-	var sent string
-	t := &p.Tally
-	err = d.db.QueryRowContext(ctx,
-		`SELECT segment, record, delivered_ms, records, rejected, events, users, settings, fanned_out,
-		        note, sent, waiting, lost, last_error, last_error_ms, last_sent_ms, caught_up_ms
-		 FROM position WHERE sink = ?`, sink).
-		Scan(&p.Next.Segment, &p.Next.Record, &delivered, &t.Records, &t.Rejected, &t.Events, &t.Users, &t.Settings, &t.FannedOut,
-			&p.Note, &sent, &p.Waiting, &p.Lost, &p.LastError, &errorAt, &sentAt, &caughtUp)
+	_, p, err = scanPosition(d.db.QueryRowContext(ctx, selectPosition+` WHERE sink = ?`, sink).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Position{}, false, nil
-	}
-	if err == nil {
-		err = json.Unmarshal([]byte(sent), &p.Sent)
 	}
 	if err != nil {
 		return Position{}, false, fmt.Errorf("read position of sink %s in %s: %w", sink, d.source, err)
 	}
+	return p, true, nil
+}
+
+const selectPosition = `SELECT sink, segment, record, delivered_ms, records, rejected, events, users, settings, fanned_out,
+	note, sent, waiting, lost, last_error, last_error_ms, last_sent_ms, caught_up_ms FROM position`
+
+func scanPosition(scan func(...any) error) (sink string, p Position, err error) {
+	var delivered int64
+	var errorAt, sentAt, caughtUp sql.NullInt64
+	var sent string
+	t := &p.Tally
+	err = scan(&sink, &p.Next.Segment, &p.Next.Record, &delivered, &t.Records, &t.Rejected, &t.Events, &t.Users, &t.Settings, &t.FannedOut,
+		&p.Note, &sent, &p.Waiting, &p.Lost, &p.LastError, &errorAt, &sentAt, &caughtUp)
+	if err == nil {
+		err = json.Unmarshal([]byte(sent), &p.Sent)
+	}
+	if err != nil {
+		return sink, Position{}, err
+	}
 	p.Delivered = fromMillis(sql.NullInt64{Int64: delivered, Valid: delivered != 0})
 	p.LastErrorAt, p.LastSent, p.CaughtUp = fromMillis(errorAt), fromMillis(sentAt), fromMillis(caughtUp)
-	return p, true, nil
+	return sink, p, nil
 }
 
 // insertPosition makes the row of a sink that has none; it was never delivered
@@ -128,7 +135,11 @@ const insertPosition = `INSERT INTO position (sink, segment, record, delivered_m
 // Begin places a sink that is new to the source; where one is already known, it
 // stays where it is.
 func (d *DB) Begin(ctx context.Context, sink string, at schema.Position) error {
-	if _, err := d.db.ExecContext(ctx, insertPosition, sink, at.Segment, at.Record); err != nil {
+	err := d.write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, insertPosition, sink, at.Segment, at.Record)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("place sink %s in %s: %w", sink, d.source, err)
 	}
 	return nil
@@ -152,7 +163,7 @@ type Delivery struct {
 
 // Move moves a sink's position and adds to its counts, in one transaction.
 func (d *DB) Move(ctx context.Context, v Delivery) error {
-	err := inTx(ctx, d.db, func(tx *sql.Tx) error {
+	err := d.write(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, insertPosition, v.Sink, 0, 0); err != nil {
 			return err
 		}
@@ -171,7 +182,13 @@ func (d *DB) Move(ctx context.Context, v Delivery) error {
 			v.Sink, v.Upto.Segment, v.Upto.Record, v.At.UnixMilli(),
 			v.Tally.Records, v.Tally.Rejected, v.Tally.Events, v.Tally.Users, v.Tally.Settings, v.Tally.FannedOut,
 			sent, v.Note, v.Waiting, v.Lost, v.Sent.Accepted > 0)
-		return errors.Join(err, putRejects(ctx, tx, "", v.Rejected), putRejects(ctx, tx, v.Sink, v.Refused))
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM open_flush WHERE sink = ? AND to_seq <= ?`, v.Sink, v.Upto.Segment); err != nil {
+			return err
+		}
+		return errors.Join(putRejects(ctx, tx, "", v.Rejected), putRejects(ctx, tx, v.Sink, v.Refused))
 	})
 	if err != nil {
 		return fmt.Errorf("move position of sink %s in %s: %w", v.Sink, d.source, err)
@@ -206,7 +223,7 @@ type Outcome struct {
 
 // Conclude remembers how a delivery ended.
 func (d *DB) Conclude(ctx context.Context, o Outcome) error {
-	err := inTx(ctx, d.db, func(tx *sql.Tx) error {
+	err := d.write(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, insertPosition, o.Sink, 0, 0); err != nil {
 			return err
 		}

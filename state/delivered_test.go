@@ -38,7 +38,7 @@ func TestAnOlderFileIsMigrated(t *testing.T) {
 		"by a run": open,
 		"by a reader": func(t *testing.T, dir string) *state.DB {
 			t.Helper()
-			d, err := state.OpenReader(t.Context(), dir, "acme")
+			d, err := state.Local(dir).OpenReader(t.Context(), "acme")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -79,7 +79,7 @@ func TestAHeldOlderFileIsNotTouchedByAReader(t *testing.T) {
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := state.OpenReader(t.Context(), dir, "acme"); !errors.Is(err, state.ErrHeld) {
+	if _, err := state.Local(dir).OpenReader(t.Context(), "acme"); !errors.Is(err, state.ErrHeld) {
 		t.Errorf("got %v, want ErrHeld", err)
 	}
 	if err := d.Close(); err != nil {

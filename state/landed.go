@@ -35,6 +35,7 @@ type Seen struct {
 type Landed struct {
 	Seq      int64
 	SHA256   string // of its header, hex
+	File     string // SHA-256 of its whole object, hex; "" if not known
 	Stream   string
 	Cursor   string // the stream's, after it
 	Records  int64
@@ -51,13 +52,13 @@ type Landed struct {
 // Commit indexes a landed segment: its row, its stream's cursor, its ids, its
 // inputs, gaps and snapshot, in one transaction.
 func (d *DB) Commit(ctx context.Context, l Landed) error {
-	err := inTx(ctx, d.db, func(tx *sql.Tx) error {
+	err := d.write(ctx, func(tx *sql.Tx) error {
 		for _, put := range []func(context.Context, *sql.Tx, Landed) error{putSegment, putSeen, putInputs, putGaps, putSnapshot} {
 			if err := put(ctx, tx, l); err != nil {
 				return err
 			}
 		}
-		return putCursor(ctx, tx, l.Stream, l.Cursor)
+		return putCursor(ctx, tx, l.Stream, l.Cursor, l.Seq)
 	})
 	if err != nil {
 		return fmt.Errorf("index segment %d of %s: %w", l.Seq, d.source, err)
@@ -71,9 +72,9 @@ func putSegment(ctx context.Context, tx *sql.Tx, l Landed) error {
 		snapshot = sql.NullString{String: l.Snapshot.ID, Valid: true}
 	}
 	_, err := tx.ExecContext(ctx,
-		`INSERT INTO segment (seq, stream, sha256, records, bytes, first_ms, last_ms, landed_ms, gaps, snapshot)
-		 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		l.Seq, l.Stream, l.SHA256, l.Records, l.Bytes, millis(l.First), millis(l.Last), l.LandedAt.UnixMilli(), len(l.Gaps), snapshot)
+		`INSERT INTO segment (seq, stream, sha256, file_sha256, records, bytes, first_ms, last_ms, landed_ms, gaps, snapshot)
+		 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		l.Seq, l.Stream, l.SHA256, l.File, l.Records, l.Bytes, millis(l.First), millis(l.Last), l.LandedAt.UnixMilli(), len(l.Gaps), snapshot)
 	return err
 }
 
@@ -141,9 +142,14 @@ func putSnapshot(ctx context.Context, tx *sql.Tx, l Landed) error {
 	return err
 }
 
-func putCursor(ctx context.Context, tx *sql.Tx, stream, cursor string) error {
+// putCursor moves a stream's cursor, unless it stands as of this segment or a
+// later one: a published cursor may be ahead of the segments that are indexed
+// again behind it.
+func putCursor(ctx context.Context, tx *sql.Tx, stream, cursor string, seq int64) error {
 	_, err := tx.ExecContext(ctx,
-		`INSERT INTO stream (name, cursor) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET cursor = excluded.cursor`, stream, cursor)
+		`INSERT INTO stream (name, cursor, as_of) VALUES (?, ?, ?)
+		 ON CONFLICT (name) DO UPDATE SET cursor = excluded.cursor, as_of = excluded.as_of WHERE as_of < excluded.as_of`,
+		stream, cursor, seq)
 	return err
 }
 
@@ -172,9 +178,34 @@ func (d *DB) Cursor(ctx context.Context, stream string) (cursor string, ok bool,
 	return cursor, true, nil
 }
 
+// Cursors returns where each stream goes on, by its name.
+func (d *DB) Cursors(ctx context.Context) (map[string]string, error) {
+	cursors, err := readCursors(ctx, d.db)
+	if err != nil {
+		return nil, fmt.Errorf("read cursors of %s: %w", d.source, err)
+	}
+	return cursors, nil
+}
+
+func readCursors(ctx context.Context, q querier) (map[string]string, error) {
+	cursors := map[string]string{}
+	err := each(ctx, q, func(rows *sql.Rows) error {
+		var name, cursor string
+		err := rows.Scan(&name, &cursor)
+		cursors[name] = cursor
+		return err
+	}, `SELECT name, cursor FROM stream`)
+	return cursors, err
+}
+
 // SetCursor moves a stream's cursor where there was nothing to land.
 func (d *DB) SetCursor(ctx context.Context, stream, cursor string) error {
-	err := inTx(ctx, d.db, func(tx *sql.Tx) error { return putCursor(ctx, tx, stream, cursor) })
+	err := d.write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx,
+			`INSERT INTO stream (name, cursor, as_of) SELECT ?, ?, coalesce(max(seq), -1) FROM segment WHERE true
+			 ON CONFLICT (name) DO UPDATE SET cursor = excluded.cursor, as_of = max(as_of, excluded.as_of)`, stream, cursor)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("move cursor of %s: %w", d.source, err)
 	}
@@ -210,7 +241,7 @@ func (d *DB) Known(ctx context.Context, ids []SeenID) (map[SeenID]bool, error) {
 // ForgetSeen drops the ids of records that were landed, and happened, longer
 // than horizon before the newest that was: no source reads back that far.
 func (d *DB) ForgetSeen(ctx context.Context, horizon time.Duration) error {
-	err := inTx(ctx, d.db, func(tx *sql.Tx) error {
+	err := d.write(ctx, func(tx *sql.Tx) error {
 		var landed, event sql.NullInt64
 		if err := tx.QueryRowContext(ctx, `SELECT max(landed_ms), max(last_ms) FROM segment`).Scan(&landed, &event); err != nil {
 			return err

@@ -30,8 +30,8 @@ type Notice struct {
 // remembered already under their metadata.uid, and returns the id that the next
 // notice had before.
 func (d *DB) AddNotices(ctx context.Context, events ...schema.Event) (first int64, err error) {
-	err = inTx(ctx, d.db, func(tx *sql.Tx) error {
-		if first, err = nextNotice(ctx, tx.QueryRowContext); err != nil {
+	err = d.write(ctx, func(tx *sql.Tx) error {
+		if first, err = nextID(ctx, tx, "notice"); err != nil {
 			return err
 		}
 		for i := range events {
@@ -59,12 +59,6 @@ func addNotice(ctx context.Context, tx *sql.Tx, e *schema.Event) error {
 		`INSERT INTO notice (at_ms, uid, event) SELECT ?1, ?2, ?3 WHERE NOT EXISTS (SELECT 1 FROM notice WHERE uid = ?2)`,
 		e.Time, e.Metadata.UID, string(text))
 	return err
-}
-
-func nextNotice(ctx context.Context, query func(context.Context, string, ...any) *sql.Row) (int64, error) {
-	var next int64
-	err := query(ctx, `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'notice'), 0) + 1`).Scan(&next)
-	return next, err
 }
 
 // Notices returns the notices from an id on, oldest first.
@@ -104,7 +98,7 @@ type PendingNotices struct {
 func (d *DB) PendingNotices(ctx context.Context, from int64) (PendingNotices, error) {
 	var p PendingNotices
 	var oldest sql.NullInt64
-	next, err := nextNotice(ctx, d.db.QueryRowContext)
+	next, err := nextID(ctx, d.db, "notice")
 	if err == nil {
 		err = d.db.QueryRowContext(ctx, `SELECT count(*), min(at_ms) FROM notice WHERE id >= ?`, from).Scan(&p.Kept, &oldest)
 	}
@@ -119,18 +113,15 @@ func (d *DB) PendingNotices(ctx context.Context, from int64) (PendingNotices, er
 // RejectedSince counts the records that deliveries found the mapping could not
 // map since it was last asked.
 func (d *DB) RejectedSince(ctx context.Context) (int64, error) {
-	const name = "rejected_told"
 	var now, told int64
-	err := inTx(ctx, d.db, func(tx *sql.Tx) error {
+	err := d.write(ctx, func(tx *sql.Tx) error {
 		err := tx.QueryRowContext(ctx,
-			`SELECT coalesce(max(rejected), 0), coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE name = ?), 0) FROM position`, name).
+			`SELECT coalesce(max(rejected), 0), coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE name = ?), 0) FROM position`, metaRejectedTold).
 			Scan(&now, &told)
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx,
-			`INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, strconv.FormatInt(now, 10))
-		return err
+		return putMeta(ctx, tx, metaRejectedTold, strconv.FormatInt(now, 10))
 	})
 	if err != nil {
 		return 0, fmt.Errorf("count rejects of %s: %w", d.source, err)

@@ -31,7 +31,7 @@ type Run struct {
 
 // AddRun remembers a run.
 func (d *DB) AddRun(ctx context.Context, r Run) error {
-	err := inTx(ctx, d.db, func(tx *sql.Tx) error {
+	err := d.write(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx,
 			`INSERT INTO run (started_ms, ended_ms, read, landed, repeated, filtered, segments, gaps, drained, error)
 			 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -68,11 +68,20 @@ func (d *DB) Runs(ctx context.Context, limit int) ([]Run, error) {
 
 // LastDrain is when a run last read all there was; zero if none did.
 func (d *DB) LastDrain(ctx context.Context) (time.Time, error) {
-	var ms sql.NullInt64
-	if err := d.db.QueryRowContext(ctx, `SELECT max(ended_ms) FROM run WHERE drained`).Scan(&ms); err != nil {
+	at, err := lastDrain(ctx, d.db)
+	if err != nil {
 		return time.Time{}, fmt.Errorf("read runs of %s: %w", d.source, err)
 	}
-	return fromMillis(ms), nil
+	return at, nil
+}
+
+// lastDrain also knows of a run that was published, but is not remembered here.
+func lastDrain(ctx context.Context, q querier) (time.Time, error) {
+	var ms sql.NullInt64
+	err := q.QueryRowContext(ctx,
+		`SELECT max(ms) FROM (SELECT ended_ms AS ms FROM run WHERE drained
+		   UNION ALL SELECT CAST(value AS INTEGER) FROM meta WHERE name = ?)`, metaLastDrain).Scan(&ms)
+	return fromMillis(ms), err
 }
 
 // Totals of all that was landed.
@@ -105,17 +114,24 @@ func (d *DB) Gaps(ctx context.Context, limit int) (gaps []schema.Gap, total int6
 		return nil, 0, fmt.Errorf("read gaps of %s: %w", d.source, err)
 	}
 	err = d.each(ctx, func(rows *sql.Rows) error {
-		g := schema.Gap{Source: d.source}
-		var from, to, declared int64
-		err := rows.Scan(&g.Segment, &g.Stream, &from, &to, &g.Reason, &g.Input, &declared)
-		g.From, g.To, g.DeclaredAt = time.UnixMilli(from).UTC(), time.UnixMilli(to).UTC(), time.UnixMilli(declared).UTC()
-		gaps = append(gaps, g)
+		g, err := d.scanGap(rows)
+		gaps = append(gaps, g.Gap)
 		return err
-	}, `SELECT seq, stream, from_ms, to_ms, reason, input, declared_ms FROM gap ORDER BY seq DESC, n DESC LIMIT ?`, limit)
+	}, selectGap+` ORDER BY seq DESC, n DESC LIMIT ?`, limit)
 	if err != nil {
 		return nil, 0, fmt.Errorf("read gaps of %s: %w", d.source, err)
 	}
 	return gaps, total, nil
+}
+
+const selectGap = `SELECT seq, n, stream, from_ms, to_ms, reason, input, declared_ms FROM gap`
+
+func (d *DB) scanGap(rows *sql.Rows) (GapRow, error) {
+	g := GapRow{Gap: schema.Gap{Source: d.source}}
+	var from, to, declared int64
+	err := rows.Scan(&g.Segment, &g.N, &g.Stream, &from, &to, &g.Reason, &g.Input, &declared)
+	g.From, g.To, g.DeclaredAt = time.UnixMilli(from).UTC(), time.UnixMilli(to).UTC(), time.UnixMilli(declared).UTC()
+	return g, err
 }
 
 // Reject is a record that was refused: by the mapping, or, where Sink is set,
@@ -205,8 +221,18 @@ func scanSnapshot(rows *sql.Rows) (LandedSnapshot, error) {
 	return s, json.Unmarshal([]byte(counts), &s.Counts)
 }
 
-func (d *DB) each(ctx context.Context, scan func(*sql.Rows) error, query string, args ...any) (err error) {
-	rows, err := d.db.QueryContext(ctx, query, args...)
+func (d *DB) each(ctx context.Context, scan func(*sql.Rows) error, query string, args ...any) error {
+	return each(ctx, d.db, scan, query, args...)
+}
+
+// querier is a database or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+func each(ctx context.Context, q querier, scan func(*sql.Rows) error, query string, args ...any) (err error) {
+	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ import (
 
 // Format is the newest version of the state file this program reads; the
 // number of migrations it knows.
-const Format = 2
+const Format = 3
 
 // What a caller tells apart.
 var (
@@ -30,6 +30,9 @@ var (
 	ErrNetwork = errors.New("state must lie on a local disk")
 	// ErrNone says that there is no state file yet.
 	ErrNone = errors.New("no state yet")
+	// ErrLost says that the source is held no longer: another holder took it
+	// over, or could have.
+	ErrLost = errors.New("the hold on the source was lost")
 )
 
 //go:embed migrations/*.sql
@@ -38,68 +41,28 @@ var migrations embed.FS
 // DB is the state of one source, held exclusively while it is open for writing.
 type DB struct {
 	db     *sql.DB
-	lock   *os.File
+	lock   *os.File // nil for a reader
+	lease  *lease   // nil unless the state is shared
 	source string
 }
 
-// Open opens, or makes, the state of a source in folder dir (made with mode
-// 0700) and holds the source until Close. ErrHeld, ErrNewer, ErrNetwork.
-func Open(ctx context.Context, dir, source string) (*DB, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make state folder: %w", err)
+// write changes the state in one transaction.
+func (d *DB) write(ctx context.Context, do func(*sql.Tx) error) error {
+	if err := inTx(ctx, d.db, do); err != nil {
+		return err
 	}
-	if err := refuseNetwork(dir); err != nil {
-		return nil, err
-	}
-	lock, err := takeLock(filepath.Join(dir, source+".lock"))
-	if err != nil {
-		return nil, fmt.Errorf("open state of %s: %w", source, err)
-	}
-	d := &DB{lock: lock, source: source}
-	if d.db, err = openFile(ctx, file(dir, source), "rwc"); err == nil {
-		err = migrate(ctx, d.db)
-	}
-	if err != nil {
-		return nil, errors.Join(opening(dir, source, err), d.Close())
-	}
-	return d, nil
+	d.lease.moved()
+	return nil
 }
 
-// OpenReader opens the state of a source for reading, beside whoever holds it.
-// A file of an older format is migrated first, unless it is held. ErrNone,
-// ErrNewer, ErrHeld.
-func OpenReader(ctx context.Context, dir, source string) (*DB, error) {
-	path := file(dir, source)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("open state of %s: %w", source, ErrNone)
-	}
-	db, err := openFile(ctx, path, "rw")
-	if err != nil {
-		return nil, opening(dir, source, err)
-	}
-	version, err := format(ctx, db)
-	if err != nil {
-		return nil, opening(dir, source, errors.Join(err, db.Close()))
-	}
-	if version == Format {
-		return &DB{db: db, source: source}, nil
-	}
-	if err := db.Close(); err != nil {
-		return nil, opening(dir, source, err)
-	}
-	return openOlder(ctx, dir, source)
-}
+// Fence says whether the source is still ours: it is to be asked before each
+// write outside of the state. ErrLost. A local state cannot be lost.
+func (d *DB) Fence() error { return d.lease.fence() }
 
-// openOlder has the file migrated by a writer, and opens it then.
-func openOlder(ctx context.Context, dir, source string) (*DB, error) {
-	d, err := Open(ctx, dir, source)
-	if err != nil {
-		return nil, err
-	}
-	if err := d.Close(); err != nil {
-		return nil, opening(dir, source, err)
-	}
-	return OpenReader(ctx, dir, source)
+// Context returns a context that ends, with what Fence says as its cause, once
+// the source is no longer ours.
+func (d *DB) Context(ctx context.Context) (context.Context, context.CancelFunc) {
+	return d.lease.context(ctx)
 }
 
 // opening says which file could not be opened, and what to do about it.
@@ -110,7 +73,7 @@ func opening(dir, source string, err error) error {
 	case !errors.As(err, &e):
 		return err
 	case e.Code == sqlite3.ErrNotADB, e.Code == sqlite3.ErrCorrupt:
-		return fmt.Errorf("%w (move it away to have it made anew from the raw segments)", err)
+		return fmt.Errorf("%w (move it away to have it made anew from the raw segments, or `idtrail state rebuild`)", err)
 	case e.Code == sqlite3.ErrFull, e.SystemErrno == syscall.ENOSPC, e.SystemErrno == syscall.EDQUOT:
 		return fmt.Errorf("%w (free space on this file system)", err)
 	default:
@@ -118,12 +81,11 @@ func opening(dir, source string, err error) error {
 	}
 }
 
-// Close closes the file and lets go of the source.
+// Close closes the file and lets go of the source. A shared state is published
+// before, even where the context it was opened with has ended; ErrLost if it
+// was lost.
 func (d *DB) Close() error {
-	var errs []error
-	if d.db != nil {
-		errs = append(errs, d.db.Close())
-	}
+	errs := []error{d.lease.close(), d.db.Close()}
 	if d.lock != nil {
 		errs = append(errs, d.lock.Close())
 	}

@@ -19,7 +19,7 @@ var t0 = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 
 func open(t *testing.T, dir string) *state.DB {
 	t.Helper()
-	d, err := state.Open(t.Context(), dir, "acme")
+	d, err := state.Local(dir).Open(t.Context(), "acme")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,10 +224,10 @@ func TestRunsAreRemembered(t *testing.T) {
 func TestOnlyOneHolds(t *testing.T) {
 	dir := t.TempDir()
 	d := open(t, dir)
-	if _, err := state.Open(t.Context(), dir, "acme"); !errors.Is(err, state.ErrHeld) {
+	if _, err := state.Local(dir).Open(t.Context(), "acme"); !errors.Is(err, state.ErrHeld) {
 		t.Errorf("a second holder got %v, want ErrHeld", err)
 	}
-	r, err := state.OpenReader(t.Context(), dir, "acme")
+	r, err := state.Local(dir).OpenReader(t.Context(), "acme")
 	if err != nil {
 		t.Fatalf("a reader beside the holder: %v", err)
 	}
@@ -274,15 +274,15 @@ func TestUnusableStateFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 			tt.harm(t, filepath.Join(dir, "acme.db"))
-			for what, open := range map[string]func(context.Context, string, string) (*state.DB, error){"Open": state.Open, "OpenReader": state.OpenReader} {
-				_, err := open(t.Context(), dir, "acme")
+			for what, open := range map[string]func(context.Context, string) (*state.DB, error){"Open": state.Local(dir).Open, "OpenReader": state.Local(dir).OpenReader} {
+				_, err := open(t.Context(), "acme")
 				if err == nil || tt.is != nil && !errors.Is(err, tt.is) || !strings.Contains(err.Error(), tt.says) {
 					t.Errorf("%s: got %v, want one that says %q", what, err, tt.says)
 				}
 			}
 		})
 	}
-	if _, err := state.OpenReader(t.Context(), t.TempDir(), "acme"); !errors.Is(err, state.ErrNone) {
+	if _, err := state.Local(t.TempDir()).OpenReader(t.Context(), "acme"); !errors.Is(err, state.ErrNone) {
 		t.Errorf("no state: got %v, want ErrNone", err)
 	}
 }
