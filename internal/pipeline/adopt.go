@@ -2,10 +2,16 @@ package pipeline
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
+	"io"
 
+	"github.com/idtrail/idtrail/internal/blob"
 	"github.com/idtrail/idtrail/internal/segment"
+	"github.com/idtrail/idtrail/schema"
 	"github.com/idtrail/idtrail/state"
 )
 
@@ -14,7 +20,7 @@ import (
 // have done. An empty state is filled so from segment 0 on. A hole, a chain
 // that does not fit, or a head that raw lacks is errChain.
 func (l *lander) adopt(ctx context.Context) error {
-	seq, hash, known, err := l.st.Head(ctx)
+	seq, head, known, err := l.st.Head(ctx)
 	if err != nil {
 		return err
 	}
@@ -28,10 +34,13 @@ func (l *lander) adopt(ctx context.Context) error {
 			return err
 		}
 		if found != next {
-			return l.chainError("segment %d is missing, %d is there", next, found)
+			if err := l.passPruned(ctx, next, found); err != nil {
+				return err
+			}
+			next = found
 		}
 		if known && found == seq {
-			err = l.checkHead(ctx, segment.Ref{Seq: seq, SHA256: hash})
+			err = l.checkHead(ctx, segment.Ref{Seq: seq, SHA256: head})
 		} else {
 			err = l.adoptOne(ctx, found)
 		}
@@ -68,7 +77,8 @@ func (l *lander) checkHead(ctx context.Context, head segment.Ref) error {
 }
 
 func (l *lander) adoptOne(ctx context.Context, seq int64) error {
-	seg, err := segment.Read(ctx, l.p.Raw, l.source.Name, seq)
+	raw := &hashed{Store: l.p.Raw}
+	seg, err := segment.Read(ctx, raw, l.source.Name, seq)
 	if err != nil {
 		return err
 	}
@@ -78,7 +88,7 @@ func (l *lander) adoptOne(ctx context.Context, seq int64) error {
 	if err := l.checkIdentity(&seg.Header); err != nil {
 		return err
 	}
-	if err := l.st.Commit(ctx, landed(&seg.Header, seg.SHA256, idsOf(seg))); err != nil {
+	if err := l.st.Commit(ctx, landed(&seg.Header, raw.sum, seg.SHA256, idsOf(seg))); err != nil {
 		return err
 	}
 	l.p.trace("segment.adopted")
@@ -98,6 +108,9 @@ func (l *lander) checkIdentity(h *segment.Header) error {
 
 // landFirst lands segment 0, which holds no records: it says what the chain is.
 func (l *lander) landFirst(ctx context.Context) error {
+	stream, span := l.stream, l.span
+	defer func() { l.stream, l.span = stream, span }()
+	l.stream, l.span = segment.MainStream, nil // also where a back-fill comes first
 	l.head = segment.Ref{Seq: -1}
 	l.cursor = l.src.Start(l.source.Since)
 	l.reset()
@@ -111,8 +124,64 @@ func (l *lander) landFirst(ctx context.Context) error {
 func idsOf(seg *segment.Segment) []state.Seen {
 	seen := make([]state.Seen, 0, seg.Header.Count)
 	for rec := range seg.Records() {
+		if rec.Kind == schema.KindErased {
+			continue
+		}
 		id := state.NewSeenID(snapshotID(seg.Header.Snapshot), recordID(rec.Kind, rec.Line))
 		seen = append(seen, state.Seen{ID: id, Event: rec.Kind.Time(rec.Line)})
 	}
+	for _, e := range seg.Erased() {
+		if id, ok := e.SeenID(); ok {
+			seen = append(seen, state.Seen{ID: id, Event: seg.Header.Last})
+		}
+	}
 	return seen
+}
+
+// passPruned goes on behind a hole in the chain, where a change that was written
+// down says that the segments were pruned, and how the last of them was named.
+func (l *lander) passPruned(ctx context.Context, next, found int64) error {
+	change, err := l.p.pruned(ctx, l.source.Name, found-1)
+	if err != nil {
+		return err
+	}
+	if change == nil {
+		return l.chainError("segment %d is missing, %d is there", next, found)
+	}
+	l.head = segment.Ref{Seq: found - 1, SHA256: change.HeadHash}
+	return nil
+}
+
+// hashed remembers the hash of the object that was read last.
+type hashed struct {
+	blob.Store
+	sum string
+}
+
+// Get implements blob.Store.
+func (s *hashed) Get(ctx context.Context, key string) (io.ReadCloser, blob.Info, error) {
+	body, info, err := s.Store.Get(ctx, key)
+	if err != nil {
+		return nil, info, err
+	}
+	return &hashing{body: body, sum: sha256.New(), store: s}, info, nil
+}
+
+type hashing struct {
+	body  io.ReadCloser
+	sum   hash.Hash
+	store *hashed
+}
+
+func (h *hashing) Read(b []byte) (int, error) {
+	n, err := h.body.Read(b)
+	_, _ = h.sum.Write(b[:n]) // never fails
+	return n, err
+}
+
+// Close reads what is left: a reader may stop at the end of what it understands.
+func (h *hashing) Close() error {
+	_, err := io.Copy(io.Discard, h)
+	h.store.sum = hex.EncodeToString(h.sum.Sum(nil))
+	return errors.Join(err, h.body.Close())
 }

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/idtrail/idtrail/internal/blob"
 	"github.com/idtrail/idtrail/load"
 	"github.com/idtrail/idtrail/schema"
 	"github.com/idtrail/idtrail/state"
@@ -168,7 +169,7 @@ func (d *deliverer) flush(ctx context.Context, sink load.Planner, from int64) er
 	m := &mapping{source: d.source.Name, mapper: d.source.Mapper}
 	batch := load.Batch{
 		Source: d.source.Name, From: schema.Position{Segment: plan.From}, To: schema.Position{Segment: plan.To},
-		Mapping: transform.Version, Rows: d.watch(d.sortedRows(ctx, m, plan.From, plan.To)),
+		Mapping: transform.Version, Rows: d.watch(ctx, d.sortedRows(ctx, m, plan.From, plan.To)),
 	}
 	res, err := sink.Deliver(ctx, batch)
 	if err != nil {
@@ -209,8 +210,9 @@ func (d *deliverer) flushed(ctx context.Context, res load.Result, m *mapping) er
 	return nil
 }
 
-// watch reports progress every so many rows.
-func (d *deliverer) watch(rows iter.Seq2[load.Row, error]) iter.Seq2[load.Row, error] {
+// watch reports progress every so many rows, and ends them where the source is
+// held no longer.
+func (d *deliverer) watch(ctx context.Context, rows iter.Seq2[load.Row, error]) iter.Seq2[load.Row, error] {
 	const every = 2000
 	return func(yield func(load.Row, error) bool) {
 		before := d.report.Records // read once: a sink may keep while it is given rows
@@ -219,7 +221,10 @@ func (d *deliverer) watch(rows iter.Seq2[load.Row, error]) iter.Seq2[load.Row, e
 			if n++; n%every == 0 {
 				d.p.progress(Progress{Source: d.source.Name, Stage: d.sink.Name(), Records: before + n})
 			}
-			if !yield(row, err) {
+			if err == nil {
+				err = blob.CheckFence(ctx)
+			}
+			if !yield(row, err) || err != nil {
 				return
 			}
 		}

@@ -3,9 +3,12 @@ package pipeline
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 	"unicode/utf8"
 
@@ -35,6 +38,13 @@ type lander struct {
 	source Source
 	limits Limits
 	run    *state.Run
+	// stream is the one that is read; segment.MainStream, or a back-fill's.
+	stream string
+	// span is set for a back-fill: its cursors stand in the span's.
+	span *span
+	// older judges records that the ids kept cannot judge; nil where none are
+	// to be expected.
+	older *older
 
 	src      extract.Source
 	identity string
@@ -44,7 +54,7 @@ type lander struct {
 	// The open segment, and what was read beside its records.
 	open     segment.Builder
 	opened   time.Time
-	before   extract.Cursor // where the open segment begins
+	before   string         // the stream's cursor where the open segment begins
 	cursor   extract.Cursor // safe: everything before it is in the open segment or landed
 	seen     []state.Seen
 	isOpen   map[state.SeenID]bool
@@ -61,25 +71,41 @@ type lander struct {
 	buf bytes.Buffer
 }
 
-// land adopts what the state lacks, then reads the source until it is drained.
-func (l *lander) land(ctx context.Context) error {
+func (l *lander) openSource() error {
 	src, err := l.source.Open(l.st)
 	if err != nil {
 		return fmt.Errorf("open source %s: %w", l.source.Name, err)
 	}
 	l.src, l.identity = src, identity(src)
-	if err := l.adopt(ctx); err != nil {
+	return nil
+}
+
+// land adopts what the state lacks, then reads the source until it is drained.
+func (l *lander) land(ctx context.Context) error {
+	if err := l.openSource(); err != nil {
 		return err
 	}
+	err := l.adopt(ctx)
+	if err != nil {
+		return err
+	}
+	if l.older, err = l.olderOfBackfills(ctx); err != nil {
+		return err
+	}
+	if err := l.drain(ctx); err != nil {
+		return err
+	}
+	l.run.Drained = true
+	return l.forget(ctx)
+}
+
+// drain reads to the end, and goes on where it was overtaken.
+func (l *lander) drain(ctx context.Context) (err error) {
 	for range overtakes {
 		err = l.read(ctx)
 		if !errors.Is(err, errOvertaken) {
 			break
 		}
-	}
-	if err == nil {
-		l.run.Drained = true
-		err = l.forget(ctx)
 	}
 	return err
 }
@@ -113,13 +139,18 @@ func (l *lander) read(ctx context.Context) error {
 }
 
 func (l *lander) begin(ctx context.Context) error {
-	cursor, ok, err := l.st.Cursor(ctx, segment.MainStream)
+	cursor, ok, err := l.st.Cursor(ctx, l.stream)
 	if err != nil {
 		return err
 	}
-	l.cursor = extract.Cursor(cursor)
-	if !ok || cursor == "" {
+	switch l.cursor = extract.Cursor(cursor); {
+	case l.span != nil:
+		l.cursor, err = l.span.resume(cursor)
+	case !ok || cursor == "":
 		l.cursor = l.src.Start(l.source.Since)
+	}
+	if err != nil {
+		return err
 	}
 	l.snapshot, l.broken = nil, false
 	l.reset()
@@ -150,7 +181,7 @@ func (l *lander) page(ctx context.Context, page extract.Page) error {
 	l.filtered += int64(page.Filtered)
 	l.inputs = append(l.inputs, page.Done...)
 	for _, gap := range page.Gaps {
-		gap.Source, gap.Stream, gap.DeclaredAt = l.source.Name, segment.MainStream, l.p.now().Truncate(time.Millisecond)
+		gap.Source, gap.Stream, gap.DeclaredAt = l.source.Name, l.stream, l.p.now().Truncate(time.Millisecond)
 		l.gaps = append(l.gaps, gap)
 	}
 	if page.Snapshot != nil && page.Snapshot.Complete {
@@ -190,7 +221,7 @@ func (l *lander) records(ctx context.Context, raws []schema.Raw) error {
 		page[i] = l.prepare(raw)
 		keys[i] = page[i].key
 	}
-	known, err := l.st.Known(ctx, keys)
+	known, err := l.known(ctx, raws, keys)
 	if err != nil {
 		return err
 	}
@@ -205,6 +236,18 @@ func (l *lander) records(ctx context.Context, raws []schema.Raw) error {
 		}
 	}
 	return nil
+}
+
+// known returns which of a page's records were landed, as far as their ids are
+// kept or recalled.
+func (l *lander) known(ctx context.Context, raws []schema.Raw, keys []state.SeenID) (map[state.SeenID]bool, error) {
+	known, err := l.st.Known(ctx, keys)
+	if err != nil || l.older == nil {
+		return known, err
+	}
+	more, err := l.older.known(ctx, raws, keys)
+	maps.Copy(known, more)
+	return known, err
 }
 
 func (l *lander) prepare(raw schema.Raw) prepared {
@@ -292,10 +335,10 @@ func (l *lander) finish(ctx context.Context) error {
 		return l.seal(ctx)
 	}
 	l.count()
-	if l.cursor == l.before {
+	if l.encode(l.cursor) == l.before {
 		return nil
 	}
-	return l.st.SetCursor(ctx, segment.MainStream, string(l.cursor))
+	return l.st.SetCursor(ctx, l.stream, l.encode(l.cursor))
 }
 
 // seal writes the open segment, create-if-absent, and indexes it. The next
@@ -311,7 +354,7 @@ func (l *lander) seal(ctx context.Context) error {
 		return err
 	}
 	l.p.trace("segment.written")
-	if err := l.st.Commit(ctx, landed(&h, hash, l.seen)); err != nil {
+	if err := l.st.Commit(ctx, landed(&h, fileHash(file), hash, l.seen)); err != nil {
 		return err
 	}
 	l.p.trace("segment.indexed")
@@ -328,18 +371,26 @@ func (l *lander) header() segment.Header {
 	return segment.Header{
 		Source: l.source.Name, Kind: l.source.Kind, Identity: l.identity,
 		Seq: l.head.Seq + 1, Prev: l.head.SHA256,
-		Stream: segment.MainStream, CursorBefore: string(l.before), CursorAfter: string(l.cursor),
+		Stream: l.stream, CursorBefore: l.before, CursorAfter: l.encode(l.cursor),
 		Inputs: l.inputs, Gaps: l.gapsOf(l.head.Seq + 1), Snapshot: l.snapshotState(),
 		Scrub: transform.ScrubVersion, LandedAt: l.p.now().Truncate(time.Millisecond),
 		Repeated: l.repeated, Filtered: l.filtered,
 	}
 }
 
+// encode is a cursor as the stream keeps it.
+func (l *lander) encode(c extract.Cursor) string {
+	if l.span != nil {
+		return l.span.encode(c)
+	}
+	return string(c)
+}
+
 // put creates the segment's object. Where it exists already, or the outcome is
 // unknown, the object itself tells.
 func (l *lander) put(ctx context.Context, seq int64, hash string, file []byte) error {
 	key := segment.Key(l.source.Name, seq)
-	_, err := l.p.Raw.PutNew(ctx, key, bytes.NewReader(file))
+	_, err := l.p.raw().PutNew(ctx, key, bytes.NewReader(file))
 	if err == nil {
 		return nil
 	}
@@ -392,7 +443,7 @@ func (l *lander) count() {
 
 func (l *lander) reset() {
 	l.open.Reset()
-	l.before = l.cursor
+	l.before = l.encode(l.cursor)
 	l.seen = l.seen[:0]
 	if l.isOpen == nil {
 		l.isOpen = make(map[state.SeenID]bool)
@@ -402,9 +453,14 @@ func (l *lander) reset() {
 	l.repeated, l.filtered = 0, 0
 }
 
-func landed(h *segment.Header, hash string, seen []state.Seen) state.Landed {
+func fileHash(file []byte) string {
+	sum := sha256.Sum256(file)
+	return hex.EncodeToString(sum[:])
+}
+
+func landed(h *segment.Header, file, hash string, seen []state.Seen) state.Landed {
 	return state.Landed{
-		Seq: h.Seq, SHA256: hash, Stream: h.Stream, Cursor: h.CursorAfter,
+		Seq: h.Seq, SHA256: hash, File: file, Stream: h.Stream, Cursor: h.CursorAfter,
 		Records: h.Count, Bytes: h.Bytes, First: h.First, Last: h.Last, LandedAt: h.LandedAt,
 		Inputs: h.Inputs, Gaps: h.Gaps, Snapshot: h.Snapshot, Seen: seen,
 	}

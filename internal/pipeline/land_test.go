@@ -248,7 +248,7 @@ func TestOvertakenRunGivesWay(t *testing.T) {
 
 func TestHeldSourceIsLeftAlone(t *testing.T) {
 	r := newRig(t)
-	st, err := state.Open(t.Context(), r.dir, "acme")
+	st, err := state.Local(r.dir).Open(t.Context(), "acme")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -146,20 +146,17 @@ func named[K reconcile.Type | reconcile.Severity](counts map[K]int64) map[string
 	return out
 }
 
-func (p *Pipeline) noteDrift(ctx context.Context, left Source, e schema.Event) (err error) {
-	st, err := state.Open(ctx, p.StateDir, left.Name)
-	if err != nil {
+func (p *Pipeline) noteDrift(ctx context.Context, left Source, e schema.Event) error {
+	return p.hold(ctx, left.Name, func(ctx context.Context, st *state.DB) error {
+		first, err := st.AddNotices(ctx, e)
+		if err != nil {
+			return err
+		}
+		p.trace("drift.noted")
+		v := &delivery{p: p, st: st, source: left, limits: p.Limits.withDefaults(), firstNotice: first, noticesOnly: true}
+		for _, r := range v.all(ctx) {
+			err = errors.Join(err, r.Err)
+		}
 		return err
-	}
-	defer func() { err = errors.Join(err, st.Close()) }()
-	first, err := st.AddNotices(ctx, e)
-	if err != nil {
-		return err
-	}
-	p.trace("drift.noted")
-	v := &delivery{p: p, st: st, source: left, limits: p.Limits.withDefaults(), firstNotice: first, noticesOnly: true}
-	for _, r := range v.all(ctx) {
-		err = errors.Join(err, r.Err)
-	}
-	return err
+	})
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/idtrail/idtrail/extract"
 	"github.com/idtrail/idtrail/internal/blob"
+	"github.com/idtrail/idtrail/internal/proof"
+	"github.com/idtrail/idtrail/internal/segment"
 	"github.com/idtrail/idtrail/load"
 	"github.com/idtrail/idtrail/schema"
 	"github.com/idtrail/idtrail/state"
@@ -71,11 +73,19 @@ func setDefault[T comparable](v *T, to T) {
 // Pipeline runs sources into sinks. Its fields are set before the first run and
 // not changed after.
 type Pipeline struct {
-	// StateDir is a folder on a local disk.
+	// State opens the states of sources; nil for those in StateDir, a folder on a
+	// local disk.
+	State    state.Opener
 	StateDir string
 	// Raw is where segments lie; Lake, where reports, drift and persons go.
 	Raw, Lake blob.Store
 	Sinks     []Sink
+	// Manifests is where notes about the evidence go, in a folder of that name;
+	// nil for the lake. Signer signs them; the zero value does not. Keys are
+	// those that notes of earlier runs may be signed with.
+	Manifests blob.Store
+	Signer    proof.Signer
+	Keys      proof.Verifier
 	// Label marks an event that a sink of events is to get, before it is filtered
 	// or redacted; it is called from several goroutines. What a lake gets is not
 	// labelled: it holds only what the record says. It may be nil.
@@ -175,13 +185,14 @@ func (r SourceReport) Failed() bool {
 func (p *Pipeline) Run(ctx context.Context, sources []Source) Report {
 	report := Report{Started: p.now(), Sources: make([]SourceReport, len(sources))}
 	limits := p.Limits.withDefaults()
+	foreign := p.checkOwner(ctx, sources)
 	// Sources wait for their vendors' rate limits most of the time, so they run
 	// side by side; flushes, which need memory and disk, one at a time.
 	var group errgroup.Group
 	group.SetLimit(limits.Sources)
 	for i, source := range sources {
 		group.Go(func() error {
-			report.Sources[i] = p.runSource(ctx, source, limits)
+			report.Sources[i] = p.runSource(ctx, source, limits, foreign)
 			return nil
 		})
 	}
@@ -190,29 +201,28 @@ func (p *Pipeline) Run(ctx context.Context, sources []Source) Report {
 	return report
 }
 
-func (p *Pipeline) runSource(ctx context.Context, source Source, limits Limits) (r SourceReport) {
-	r = SourceReport{Source: source.Name, Kind: source.Kind, Run: state.Run{Started: p.now()}}
-	defer func() {
-		if r.Err != nil {
-			r.Error = r.Err.Error()
-		}
-	}()
-	st, err := state.Open(ctx, p.StateDir, source.Name)
+// runSource runs a source, unless something is against it.
+func (p *Pipeline) runSource(ctx context.Context, source Source, limits Limits, against error) SourceReport {
+	r := SourceReport{Source: source.Name, Kind: source.Kind, Run: state.Run{Started: p.now()}}
+	err := against
+	if err == nil {
+		err = p.hold(ctx, source.Name, func(ctx context.Context, st *state.DB) error {
+			p.landAndDeliver(ctx, st, source, limits, &r)
+			return r.Err
+		})
+	}
 	if errors.Is(err, state.ErrHeld) {
 		r.Held = true
 		return r
 	}
-	if err != nil {
-		r.Err = err
-		return r
+	if r.Err = err; err != nil {
+		r.Error = err.Error()
 	}
-	defer func() { r.Err = errors.Join(r.Err, st.Close()) }()
-	p.landAndDeliver(ctx, st, source, limits, &r)
 	return r
 }
 
 func (p *Pipeline) landAndDeliver(ctx context.Context, st *state.DB, source Source, limits Limits, r *SourceReport) {
-	l := &lander{p: p, st: st, source: source, limits: limits, run: &r.Run}
+	l := &lander{p: p, st: st, source: source, limits: limits, run: &r.Run, stream: segment.MainStream}
 	r.Err = l.land(ctx)
 	r.Adopted = l.adopted
 	// The run is remembered, and what was landed delivered, even where reading
@@ -224,7 +234,7 @@ func (p *Pipeline) landAndDeliver(ctx context.Context, st *state.DB, source Sour
 	if ctx.Err() != nil {
 		return
 	}
-	r.Err = errors.Join(r.Err, st.AddRun(ctx, r.Run))
+	r.Err = errors.Join(r.Err, st.AddRun(ctx, r.Run), l.noteStuck(ctx, r.Err))
 	first, err := noteRun(ctx, l, r)
 	r.Err = errors.Join(r.Err, err)
 	p.trace("run.noted")

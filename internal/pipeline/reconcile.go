@@ -72,6 +72,17 @@ func (p *Pipeline) side(ctx context.Context, source Source) (reconcile.Side, err
 // carries the table persons forward. A comparison that fails stops no other.
 func (p *Pipeline) Reconcile(ctx context.Context, pairs []Reconcile) []ReconcileReport {
 	reports := make([]ReconcileReport, len(pairs))
+	var sides []Source
+	for _, pair := range pairs {
+		sides = append(sides, pair.Left, pair.Right)
+	}
+	if err := p.checkOwner(ctx, sides); err != nil {
+		for i, pair := range pairs {
+			reports[i].Left, reports[i].Right = pair.Left.Name, pair.Right.Name
+			reports[i].set(err)
+		}
+		return reports
+	}
 	var results []*reconcile.Result
 	for i, pair := range pairs {
 		res, err := p.compareAndWrite(ctx, pair, &reports[i])

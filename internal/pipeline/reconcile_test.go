@@ -127,7 +127,7 @@ func TestReconcileWaitsForCompleteSnapshots(t *testing.T) {
 	if rep.Err != nil || rep.Waiting == "" || rep.Summary != nil {
 		t.Errorf("got %+v, want to wait for the pool", rep)
 	}
-	if n := len(r.lake.(*blobtest.Memory).Objects()); n != 0 {
+	if n := r.lakeObjects(); n != 0 {
 		t.Errorf("%d objects were written", n)
 	}
 }

@@ -210,12 +210,24 @@ func (r *rig) wantIDs(n int) {
 
 func (r *rig) state(source string) *state.DB {
 	r.t.Helper()
-	st, err := state.OpenReader(r.t.Context(), r.dir, source)
+	st, err := state.Local(r.dir).OpenReader(r.t.Context(), source)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { _ = st.Close() })
 	return st
+}
+
+// lakeObjects counts what the lake holds, but for the name of its owner.
+func (r *rig) lakeObjects() int {
+	r.t.Helper()
+	n := 0
+	for key := range r.lake.(*blobtest.Memory).Objects() {
+		if key != "owner.json" {
+			n++
+		}
+	}
+	return n
 }
 
 func wantError(t *testing.T, err, target error, words ...string) {

@@ -72,6 +72,9 @@ func (d *deliverer) firstIn(ctx context.Context, seq int64, t time.Time) (at sch
 		return at, false, err
 	}
 	defer release()
+	if isQuiet(&seg.Header) {
+		return at, false, nil
+	}
 	for rec := range seg.Records() {
 		if since(rec, seg.Header.LandedAt, t) {
 			return rec.At, true, nil

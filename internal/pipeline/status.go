@@ -36,6 +36,8 @@ type Status struct {
 	// Refused are events that the receiver of a sink refused for good.
 	Refused []state.Reject `json:"refused,omitempty"`
 	Faults  []schema.Input `json:"faults,omitempty"`
+	// Stuck is set where the source fails at one place, run after run.
+	Stuck *Stuck `json:"stuck,omitempty"`
 }
 
 // SinkStatus is where a sink stands with a source.
@@ -70,7 +72,7 @@ func (p *Pipeline) Status(ctx context.Context, sources []Source) ([]Status, erro
 
 func (p *Pipeline) status(ctx context.Context, source Source) (s Status, err error) {
 	s = Status{Source: source.Name, Kind: source.Kind}
-	st, err := state.OpenReader(ctx, p.StateDir, source.Name)
+	st, err := p.states().OpenReader(ctx, source.Name)
 	if errors.Is(err, state.ErrNone) {
 		return s, nil
 	}
@@ -83,7 +85,7 @@ func (p *Pipeline) status(ctx context.Context, source Source) (s Status, err err
 }
 
 func (p *Pipeline) fill(ctx context.Context, st *state.DB, s *Status) error {
-	var errs [9]error
+	var errs [10]error
 	s.Cursor, _, errs[0] = st.Cursor(ctx, segment.MainStream)
 	s.LastDrain, errs[1] = st.LastDrain(ctx)
 	s.Totals, errs[2] = st.Totals(ctx)
@@ -93,6 +95,7 @@ func (p *Pipeline) fill(ctx context.Context, st *state.DB, s *Status) error {
 	s.Rejects, errs[6] = st.Rejects(ctx, statusRejects)
 	s.Faults, errs[7] = st.Faults(ctx, statusFaults)
 	s.Refused, errs[8] = st.Refused(ctx, statusRejects)
+	s.Stuck, errs[9] = stuckOf(ctx, st)
 	if err := errors.Join(errs[:]...); err != nil {
 		return err
 	}

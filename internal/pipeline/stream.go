@@ -7,6 +7,7 @@ import (
 	"iter"
 	"time"
 
+	"github.com/idtrail/idtrail/internal/blob"
 	"github.com/idtrail/idtrail/internal/notice"
 	"github.com/idtrail/idtrail/internal/segment"
 	"github.com/idtrail/idtrail/load"
@@ -96,7 +97,7 @@ func (b *batch) deliver(ctx context.Context, rows iter.Seq2[load.Row, error]) er
 	}
 	b.ledger.frontier, b.ledger.kept = from, from
 	res, err := b.d.sink.Deliver(ctx, load.Batch{
-		Source: b.d.source.Name, From: from, To: b.to, Mapping: transform.Version, Rows: b.d.watch(rows),
+		Source: b.d.source.Name, From: from, To: b.to, Mapping: transform.Version, Rows: b.d.watch(ctx, rows),
 		Note: b.pos.Note, Keep: func(res load.Result) error { return b.keep(ctx, res) },
 	})
 	if err == nil || says(res) {
@@ -139,6 +140,9 @@ func isOnly(err, target error) bool {
 // keep writes down what the sink kept. A receiver has it, whatever becomes of
 // the run: so being told to stop does not keep it from being written.
 func (b *batch) keep(ctx context.Context, res load.Result) error {
+	if err := blob.CheckFence(ctx); err != nil {
+		return err // whoever holds the source now sends it again
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepTimeout)
 	defer cancel()
 	t := b.ledger.take(res.Upto)
@@ -196,6 +200,9 @@ func (w *walk) segment(ctx context.Context, from schema.Position) error {
 		return err
 	}
 	defer release()
+	if isQuiet(&seg.Header) {
+		return w.mark(schema.Position{Segment: from.Segment + 1})
+	}
 	o := originOf(&seg.Header)
 	for rec := range seg.Records() {
 		if rec.At.Record < from.Record {

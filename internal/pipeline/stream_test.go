@@ -553,7 +553,7 @@ func TestABrokenChainIsTold(t *testing.T) {
 	if want := []string{"run"}; !slices.Equal(sink.told, want) || len(sink.got) != 0 {
 		t.Errorf("told %v, %d events; want %v, none", sink.told, len(sink.got), want)
 	}
-	if n := len(r.lake.(*blobtest.Memory).Objects()); n != 0 {
+	if n := r.lakeObjects(); n != 0 {
 		t.Errorf("the lake got %d objects", n)
 	}
 }
@@ -579,7 +579,7 @@ func TestDriftIsToldAtOnce(t *testing.T) {
 	if !slices.Equal(sink.told, want) {
 		t.Errorf("the same comparison was told again: %v", sink.told)
 	}
-	st, err := state.Open(t.Context(), r.dir, "users")
+	st, err := state.Local(r.dir).Open(t.Context(), "users")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ var ErrNoSnapshot = errors.New("no complete snapshot yet")
 
 // Snapshot returns the newest complete snapshot of a source. ErrNoSnapshot.
 func (p *Pipeline) Snapshot(ctx context.Context, source string) (state.LandedSnapshot, error) {
-	st, err := state.OpenReader(ctx, p.StateDir, source)
+	st, err := p.states().OpenReader(ctx, source)
 	if errors.Is(err, state.ErrNone) {
 		return state.LandedSnapshot{}, fmt.Errorf("source %s: %w", source, ErrNoSnapshot)
 	}
