@@ -2,12 +2,14 @@ package pipeline_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/idtrail/idtrail/internal/pipeline"
+	"github.com/idtrail/idtrail/load"
 	"github.com/idtrail/idtrail/load/stream"
 	"github.com/idtrail/idtrail/schema"
 )
@@ -19,6 +21,17 @@ type wire struct {
 	channels int
 	open     map[string]bool // receipts accepted in this delivery
 	stored   map[string]bool
+	once     bool // says once only that it stored something
+}
+
+// records are the uids of what it got of records.
+func (w *wire) records() (uids []string) {
+	for _, id := range w.got {
+		if strings.HasPrefix(id, "900") {
+			uids = append(uids, id)
+		}
+	}
+	return uids
 }
 
 func (*wire) Append(dst []byte, e *schema.Event, _ time.Time) ([]byte, stream.Mark, error) {
@@ -45,8 +58,13 @@ func (w ackWire) Channel() string {
 func (w ackWire) Ask(_ context.Context, channel string, receipts []int64) ([]int64, error) {
 	var stored []int64
 	for _, r := range receipts {
-		if w.stored[fmt.Sprint(channel, r)] {
-			stored = append(stored, r)
+		key := fmt.Sprint(channel, r)
+		if !w.stored[key] {
+			continue
+		}
+		stored = append(stored, r)
+		if w.once {
+			w.stored[key] = false
 		}
 	}
 	return stored, nil
@@ -79,13 +97,7 @@ func TestTheEngineIsCutByTheBudget(t *testing.T) {
 					t.Fatalf("run %d: %+v", runs, rep.Sinks)
 				}
 			}
-			var records []string
-			for _, id := range w.got {
-				if strings.HasPrefix(id, "900") {
-					records = append(records, id)
-				}
-			}
-			(&receiver{name: "siem", got: records}).wantGot(t, 0, 300, false)
+			(&receiver{name: "siem", got: w.records()}).wantGot(t, 0, 300, false)
 			st := r.siemStatus(src)
 			wantLoop(t, "records", st.Tally, st.Sent)
 			if !acks { // else the last run's notice waits
@@ -108,4 +120,60 @@ func (r *rig) pendingOf(src *script) int64 {
 		return 0
 	}
 	return all[0].Sinks[0].Pending.Records
+}
+
+// mortal is a sink that dies behind what it first keeps in a run: nothing it
+// does afterwards is known to anybody.
+type mortal struct {
+	*stream.Sink
+	dying, dead bool
+}
+
+var errKilled = errors.New("killed")
+
+func (m *mortal) Deliver(ctx context.Context, b load.Batch) (load.Result, error) {
+	if !m.dying {
+		return m.Sink.Deliver(ctx, b)
+	}
+	keep := b.Keep
+	b.Keep = func(res load.Result) error {
+		if m.dead {
+			return errKilled
+		}
+		m.dead = true
+		return keep(res)
+	}
+	_, err := m.Sink.Deliver(ctx, b)
+	return load.Result{}, errors.Join(err, errKilled)
+}
+
+// What is acknowledged at the begin of a run, before a record is read, is not
+// sent again when the run is killed right behind it: a receiver says once only
+// that it has it. Keeping it moves a position over nothing that was not handed
+// out, and the note told of it no more.
+func TestKilledBehindAnAcknowledgement(t *testing.T) {
+	r := newRig(t)
+	w := &wire{open: map[string]bool{}, stored: map[string]bool{}, once: true}
+	sink := &mortal{Sink: stream.New(ackWire{w}, stream.Options{Name: "siem", MaxBytes: 700, AckWait: time.Millisecond, Now: r.clock.Now})}
+	r.sinks = []pipeline.Sink{{Sink: sink}}
+	src := &script{name: "acme", pages: logPages(1, 100)}
+	r.mustRun(src)
+	for k := range w.open {
+		w.stored[k] = true
+	}
+	clear(w.open)
+	sink.dying = true
+	rep := r.pipeline().Run(t.Context(), []pipeline.Source{r.source(src)}).Sources[0]
+	if !rep.Failed() || !sink.dead {
+		t.Fatalf("was not killed: %+v", rep.Sinks)
+	}
+	sink.dying = false
+	r.clock.skip(time.Hour) // what nobody ever acknowledges would be sent again
+	r.mustRun(src)
+	(&receiver{name: "siem", got: w.records()}).wantGot(t, 0, 100, false)
+	st := r.siemStatus(src)
+	wantLoop(t, "records", st.Tally, st.Sent)
+	if st.Sent.Acknowledged != 100 || st.Sent.Resent != 0 || st.Pending.Records != 0 {
+		t.Errorf("sent %+v, pending %+v", st.Sent, st.Pending)
+	}
 }
