@@ -23,6 +23,7 @@ import (
 	"github.com/idtrail/idtrail/load"
 	"github.com/idtrail/idtrail/load/lake"
 	"github.com/idtrail/idtrail/reconcile"
+	"github.com/idtrail/idtrail/state"
 	"github.com/idtrail/idtrail/transform"
 )
 
@@ -204,6 +205,46 @@ func (b *builder) store(ctx context.Context, s config.Store) (blob.Store, error)
 	})
 }
 
+// states opens the states of sources: those of this machine, or those it shares.
+func (b *builder) states(ctx context.Context) (state.Opener, error) {
+	c := b.config
+	if !c.State.S3() {
+		return state.Local(c.State.URL), nil
+	}
+	store, err := b.store(ctx, c.State)
+	if err != nil {
+		return nil, fmt.Errorf("open state: %w", err)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown" // it is for people only
+	}
+	return state.Shared(state.SharedOptions{
+		Store: store,
+		Dir:   c.StateCache,
+		Owner: state.Owner{Host: host, PID: os.Getpid()},
+		Now:   b.now,
+		Log:   b.log,
+	}), nil
+}
+
+// lake opens the lake, with its manifests wherever they lie.
+func (b *builder) lake(ctx context.Context) (blob.Store, error) {
+	c := b.config
+	store, err := b.store(ctx, c.Lake)
+	if err != nil {
+		return nil, fmt.Errorf("open lake: %w", err)
+	}
+	if c.Manifests.URL == c.Lake.URL && c.Manifests.Lock == (config.Lock{}) {
+		return store, nil
+	}
+	manifests, err := b.store(ctx, c.Manifests)
+	if err != nil {
+		return nil, fmt.Errorf("open manifests: %w", err)
+	}
+	return withManifests{Store: store, manifests: manifests}, nil
+}
+
 // existing opens the lake for verbs that only read it: they make none.
 func (b *builder) existing(ctx context.Context, s config.Store) (blob.Store, error) {
 	if !s.S3() {
@@ -268,9 +309,9 @@ func (b *builder) reader(ctx context.Context) (*pipeline.Pipeline, error) {
 
 func (b *builder) pipelineInto(ctx context.Context, makeSinks func(blob.Store) ([]pipeline.Sink, error)) (*pipeline.Pipeline, error) {
 	c := b.config
-	store, err := b.store(ctx, c.Lake)
+	store, err := b.lake(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("open lake: %w", err)
+		return nil, err
 	}
 	raw, err := b.store(ctx, c.Raw)
 	if err != nil {
@@ -283,11 +324,22 @@ func (b *builder) pipelineInto(ctx context.Context, makeSinks func(blob.Store) (
 	if err != nil {
 		return nil, err
 	}
+	states, err := b.states(ctx)
+	if err != nil {
+		return nil, err
+	}
+	signer, keys, err := signingKeys(c)
+	if err != nil {
+		return nil, err
+	}
 	return &pipeline.Pipeline{
+		State:    states,
 		StateDir: c.StateDir(),
 		Raw:      raw,
 		Lake:     store,
 		Sinks:    sinks,
+		Signer:   signer,
+		Keys:     keys,
 		Limits: pipeline.Limits{
 			SegmentBytes:   c.Limits.SegmentBytes,
 			SegmentRecords: int64(c.Limits.SegmentRecords),

@@ -53,8 +53,8 @@ func TestExamplesOfDelivery(t *testing.T) {
 	}
 }
 
-// proof is a test as docs/DELIVERY.md names it: `package.Test`.
-var proof = regexp.MustCompile("`([a-z][a-z0-9/_]*)\\.((?:Test|Fuzz)[A-Za-z0-9_]+)`")
+// proofName is a test as docs/DELIVERY.md names it: `package.Test`.
+var proofName = regexp.MustCompile("`([a-z][a-z0-9/_]*)\\.((?:Test|Fuzz)[A-Za-z0-9_]+)`")
 
 // TestProofsExist: a document that names a test which is gone proves nothing.
 func TestProofsExist(t *testing.T) {
@@ -62,7 +62,7 @@ func TestProofsExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := proof.FindAllStringSubmatch(string(text), -1)
+	all := proofName.FindAllStringSubmatch(string(text), -1)
 	if len(all) < 60 {
 		t.Errorf("found %d tests named, which is too few: the form of their names has changed", len(all))
 	}

@@ -119,6 +119,8 @@ compares the users of two systems.
 		a.statusCommand(),
 		a.findCommand(),
 		a.reconcileCommand(),
+		a.verifyCommand(),
+		a.keygenCommand(),
 		a.demoCommand(),
 		a.versionCommand(),
 		a.completionCommand(),

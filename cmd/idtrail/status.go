@@ -55,7 +55,11 @@ func (a *app) status(ctx context.Context, within string) error {
 	if err != nil {
 		return err
 	}
-	p := &pipeline.Pipeline{StateDir: c.StateDir(), Sinks: sinks, Log: a.log, Now: a.Now}
+	states, err := b.states(ctx)
+	if err != nil {
+		return err
+	}
+	p := &pipeline.Pipeline{State: states, StateDir: c.StateDir(), Sinks: sinks, Log: a.log, Now: a.Now}
 	all, failures := a.statuses(ctx, p, b.pipelineSources(ctx))
 	if ctx.Err() != nil {
 		return errInterrupted
