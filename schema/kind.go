@@ -102,8 +102,15 @@ const maxTrailEvent = 4 << 20
 
 // ID returns the vendor's own id of the record in line, "" where it has none.
 // Numbers are returned digit by digit as they stand: ids pass 2^53.
-func (k Kind) ID(line []byte) string {
-	rec := k.Record(line)
+func (k Kind) ID(line []byte) string { return k.id(k.Record(line), line) }
+
+// Identify returns what Record, ID and Time do, and looks for the record once.
+func (k Kind) Identify(line []byte) (record []byte, id string, at time.Time) {
+	record = k.Record(line)
+	return record, k.id(record, line), k.time(record, line)
+}
+
+func (k Kind) id(rec, line []byte) string {
 	switch k {
 	case KindAuth0Log:
 		if id := memberText(rec, "log_id", "_id"); id != "" {
@@ -131,8 +138,9 @@ func (k Kind) ID(line []byte) string {
 
 // Time returns when the record in line says it happened, zero where it does
 // not say so in a form that parses. Users have no time.
-func (k Kind) Time(line []byte) time.Time {
-	rec := k.Record(line)
+func (k Kind) Time(line []byte) time.Time { return k.time(k.Record(line), line) }
+
+func (k Kind) time(rec, line []byte) time.Time {
 	switch k { //nolint:exhaustive // the others have no time
 	case KindAuth0Log:
 		return ParseTime(gjson.GetBytes(rec, "date").Str)

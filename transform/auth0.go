@@ -24,7 +24,7 @@ type auth0Log struct {
 	requestBody, responseBody  gjson.Result
 	method, path               string
 	privateParts               []part
-	event                      schema.Event
+	event                      *schema.Event
 	targets                    []string // several users or groups of one call
 	targetIsGroup, routed, api bool
 }
@@ -42,27 +42,40 @@ func (m *Mapper) auth0Log(line []byte, landedAt time.Time) (Result, error) {
 	if !validJSON(valid) {
 		return Result{}, fmt.Errorf("auth0 log: no JSON, or nested too deep: %w", ErrUnmappable)
 	}
-	root := gjson.ParseBytes(schema.KindAuth0Log.Record(valid))
+	text := string(valid)
+	record, id, said := schema.KindAuth0Log.Identify(valid)
+	root := gjson.Parse(text)
+	if len(record) < len(valid) { // it stands in an envelope
+		root = gjson.ParseBytes(record)
+	}
 	if !root.IsObject() {
 		return Result{}, fmt.Errorf("auth0 log: no JSON object: %w", ErrUnmappable)
 	}
-	if root.Get("idtrail_unparsed").IsObject() {
+	if strings.Contains(text, `"idtrail_unparsed"`) && root.Get("idtrail_unparsed").IsObject() {
 		return unparsed(valid)
 	}
-	l := &auth0Log{mapper: m, record: readObject(root), id: schema.KindAuth0Log.ID(valid)}
+	// What is returned is written to from the start: an event is large.
+	events := make([]schema.Event, 1)
+	l := &auth0Log{mapper: m, record: readObject(root), id: id, event: &events[0]}
 	if l.id == "" && l.record.get("type").String() == "" {
 		return Result{}, fmt.Errorf("auth0 log: neither type nor log_id: %w", ErrUnmappable)
 	}
 	if l.id == "" {
 		l.id = schema.HashID(line)
 	}
-	setTime(&l.event, schema.KindAuth0Log, valid, landedAt)
-	setRaw(&l.event, valid, replaced)
-	return Result{Events: l.events()}, nil
+	setTime(l.event, said, landedAt)
+	setRaw(l.event, text, replaced)
+	l.describe()
+	if len(l.targets) < 2 {
+		finish(l.event)
+		return Result{Events: events}, nil
+	}
+	return Result{Events: l.fanOut()}, nil
 }
 
-func (l *auth0Log) events() []schema.Event {
-	e := &l.event
+// describe fills in the event, but for its targets where they are several.
+func (l *auth0Log) describe() {
+	e := l.event
 	e.Unmapped = map[string]string{}
 	l.parts()
 	l.metadata()
@@ -79,7 +92,6 @@ func (l *auth0Log) events() []schema.Event {
 	l.outcome()
 	l.labels()
 	l.rest()
-	return l.fanOut()
 }
 
 // parts opens the objects within the record. Each may be of any type: what is
@@ -109,7 +121,7 @@ func parsed(v gjson.Result) gjson.Result {
 }
 
 func (l *auth0Log) metadata() {
-	e, r := &l.event, l.record
+	e, r := l.event, l.record
 	tenant := r.text("tenant_name")
 	e.Metadata.UID = l.id
 	e.Metadata.EventCode = r.text("type")
@@ -130,7 +142,7 @@ func (l *auth0Log) metadata() {
 
 // who names the user the event is about, and who acted.
 func (l *auth0Log) who() {
-	e, r := &l.event, l.record
+	e, r := l.event, l.record
 	e.Actor = &schema.Actor{
 		AppUID: r.text("client_id"), AppName: r.text("client_name"),
 		IDP: &schema.IDP{Name: r.text("connection"), UID: r.text("connection_id")},
@@ -154,7 +166,7 @@ func (l *auth0Log) who() {
 // subject places the person the record names: as the event's user where its
 // class has one, else as who acted.
 func (l *auth0Log) subject() {
-	e := &l.event
+	e := l.event
 	person := l.person()
 	switch e.ClassUID {
 	case schema.ClassAPIActivity:
@@ -217,8 +229,8 @@ func (l *auth0Log) keepPerson(u *schema.UserObject) {
 	if u == nil {
 		return
 	}
-	keep(&l.event, "user_id", u.UID)
-	keep(&l.event, "user_name", u.Name)
+	keep(l.event, "user_id", u.UID)
+	keep(l.event, "user_name", u.Name)
 }
 
 // client makes the application itself what signs in.
@@ -248,7 +260,7 @@ func (l *auth0Log) admin() (*schema.UserObject, *schema.Session) {
 		u.Name = firstOf(u.Name, l.event.Actor.AppName)
 	}
 	if scopes := credentials.take("scopes"); scopes.IsArray() {
-		keep(&l.event, "details.request.auth.credentials.scopes.count", strconv.Itoa(len(scopes.Array())))
+		keep(l.event, "details.request.auth.credentials.scopes.count", strconv.Itoa(len(scopes.Array())))
 	} else {
 		flatten(l.event.Unmapped, "details.request.auth.credentials.scopes", scopes)
 	}
@@ -287,7 +299,7 @@ func newEntity(word, uid, name string) *schema.ManagedEntity {
 
 // where fills in the endpoints: the one that called, and the tenant's host.
 func (l *auth0Log) where() {
-	e, r := &l.event, l.record
+	e, r := l.event, l.record
 	ip := firstOf(r.text("ip"), scalar(l.request.get("ip")))
 	if ip == scalar(l.request.get("ip")) {
 		l.request.drop("ip")
@@ -321,7 +333,7 @@ var auth0Continents = map[string]string{
 
 // call fills in what was called over HTTP, where the record tells.
 func (l *auth0Log) call() {
-	e, r := &l.event, l.record
+	e, r := l.event, l.record
 	agent := l.request.text("userAgent", "user_agent")
 	if agent == "" || agent == scalar(r.get("user_agent")) {
 		agent = r.text("user_agent")
@@ -376,7 +388,7 @@ func (l *auth0Log) answer() *schema.Response {
 
 // signIn fills in what only Authentication has.
 func (l *auth0Log) signIn() {
-	e, d := &l.event, l.details
+	e, d := l.event, l.details
 	session := d.text("session_id")
 	if session != "" && e.Actor.Session == nil {
 		e.Actor.Session = &schema.Session{UID: session}
@@ -417,7 +429,7 @@ func isMFAPrompt(prompt gjson.Result) bool {
 }
 
 func (l *auth0Log) protocol() {
-	e := &l.event
+	e := l.event
 	word := l.code.protocol
 	switch word {
 	case "strategy":
@@ -437,7 +449,7 @@ func (l *auth0Log) protocol() {
 
 // outcome fills in why it came out as it did.
 func (l *auth0Log) outcome() {
-	e, d := &l.event, l.details
+	e, d := l.event, l.details
 	fault := l.part("details.error", d, "error")
 	failure := l.part("details.failure_details", d, "failure_details")
 	reason := firstOf(
@@ -461,7 +473,7 @@ func (l *auth0Log) outcome() {
 }
 
 func (l *auth0Log) labels() {
-	e, r, d := &l.event, l.record, l.details
+	e, r, d := l.event, l.record, l.details
 	label(e, "strategy", r.text("strategy"))
 	label(e, "strategy_type", r.text("strategy_type"))
 	authenticator := l.part("details.authenticator", d, "authenticator")
@@ -507,25 +519,21 @@ const (
 	maxRepeated     = 32 << 20
 )
 
-// fanOut gives one event, or one for each of several targets: "#n" behind the
-// id then tells them apart, and correlation_uid holds them together. What is
-// past the bounds gives one event without a target.
+// fanOut gives an event for each of several targets: "#n" behind the id tells
+// them apart, and correlation_uid holds them together. What is past the bounds
+// gives one event without a target.
 func (l *auth0Log) fanOut() []schema.Event {
 	n := len(l.targets)
-	if n > 1 {
-		label(&l.event, "targets", strconv.Itoa(n))
-	}
+	label(l.event, "targets", strconv.Itoa(n))
 	if n > maxAuth0Targets {
-		l.aim(&l.event, "")
+		l.aim(l.event, "")
+		finish(l.event)
+		return []schema.Event{*l.event}
 	}
-	if n < 2 || n > maxAuth0Targets {
-		finish(&l.event)
-		return []schema.Event{l.event}
-	}
-	keep(&l.event, "correlation_uid", l.event.Metadata.CorrelationUID)
+	keep(l.event, "correlation_uid", l.event.Metadata.CorrelationUID)
 	events := make([]schema.Event, 0, n)
 	for i, target := range l.targets {
-		e := l.event
+		e := *l.event
 		e.Metadata.UID = l.id + "#" + strconv.Itoa(i+1)
 		e.Metadata.CorrelationUID = l.id
 		if i > 0 && n*len(e.RawData) > maxRepeated {

@@ -168,7 +168,7 @@ func (l *auth0Log) scimMembers(id, name string) {
 		l.event.Group = &schema.Group{UID: id, Name: name, Type: "Auth0 group"}
 	}
 	if len(l.targets) > 0 {
-		l.aim(&l.event, l.targets[0])
+		l.aim(l.event, l.targets[0])
 	}
 }
 
@@ -197,7 +197,7 @@ func accountMethod(l *auth0Log) {
 	case l.method == "DELETE":
 		l.code.activity = 11
 	}
-	label(&l.event, "mfa.factor", kind)
+	label(l.event, "mfa.factor", kind)
 }
 
 func invitation(l *auth0Log) {

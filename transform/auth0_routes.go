@@ -51,7 +51,7 @@ func routeCall(l *auth0Log) {
 	c.target()
 	c.thing()
 	if name, where, ok := strings.Cut(route.label, "="); ok {
-		label(&l.event, name, c.value(where))
+		label(l.event, name, c.value(where))
 	}
 }
 
@@ -99,8 +99,8 @@ func methodActivity(method string, other int32) int32 {
 // Labels name the fields, never their values.
 func (c *auth0Call) profile() int32 {
 	body := readObject(c.requestBody)
-	for _, name := range body.names {
-		label(&c.event, "field", name)
+	for i := range body.members {
+		label(c.event, "field", body.members[i].name)
 	}
 	graver := func(severity int32) { c.code.severity = max(c.code.severity, severity) }
 	if blocked, known := boolean(body.get("blocked")); known {
@@ -135,7 +135,7 @@ func (c *auth0Call) profile() int32 {
 
 // target sets the user or the group the call was about.
 func (c *auth0Call) target() {
-	e, r := &c.event, c.route
+	e, r := c.event, c.route
 	e.Privileges = c.values(r.privileges)
 	if kind, where, ok := strings.Cut(r.group, "="); ok {
 		e.Group = &schema.Group{Type: kind, UID: c.aimAt(where, true)}
@@ -164,7 +164,7 @@ func (c *auth0Call) aimAt(where string, isGroup bool) string {
 
 // thing sets what else was called upon: a managed entity, or a resource.
 func (c *auth0Call) thing() {
-	e, r := &c.event, c.route
+	e, r := c.event, c.route
 	if r.entity == "" {
 		return
 	}
@@ -303,9 +303,9 @@ func queryString(v gjson.Result) string {
 	}
 	var pairs []string
 	o := readObject(v)
-	for i, name := range o.names {
-		for _, s := range texts(o.values[i]) {
-			pairs = append(pairs, url.QueryEscape(name)+"="+url.QueryEscape(s))
+	for i := range o.members {
+		for _, s := range texts(o.members[i].value()) {
+			pairs = append(pairs, url.QueryEscape(o.members[i].name)+"="+url.QueryEscape(s))
 		}
 	}
 	return clip(strings.Join(pairs, "&"), maxText)

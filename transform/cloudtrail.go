@@ -139,8 +139,8 @@ func (t *trail) targets(r rule) []string {
 func (t *trail) event(r rule, uid string) schema.Event {
 	e := &schema.Event{Unmapped: map[string]string{}}
 	t.metadata(e, uid)
-	setTime(e, schema.KindCloudTrail, t.line, t.landedAt)
-	setRaw(e, t.line, t.replaced)
+	setTime(e, schema.KindCloudTrail.Time(t.line), t.landedAt)
+	setRaw(e, string(t.line), t.replaced)
 	t.where(e)
 	t.call(e)
 	e.Actor = t.actor()

@@ -103,13 +103,14 @@ var challengeFactors = map[string]string{
 // mfaPreference tells switching a factor on from switching all of them off.
 func mfaPreference(t *trail, r *rule, e *schema.Event) {
 	given, on := 0, 0
-	for i, name := range t.request.names {
-		factor, ok := strings.CutSuffix(strings.ToLower(name), "mfasettings")
-		if !ok || !t.request.values[i].IsObject() {
+	for i := range t.request.members {
+		f := &t.request.members[i]
+		factor, ok := strings.CutSuffix(strings.ToLower(f.name), "mfasettings")
+		if !ok || !f.value().IsObject() {
 			continue
 		}
 		given++
-		if enabled, _ := boolean(readObject(t.request.values[i]).get("enabled")); enabled {
+		if enabled, _ := boolean(readObject(f.value()).get("enabled")); enabled {
 			on++
 			label(e, "mfa.factor", preferenceFactors[factor])
 		}

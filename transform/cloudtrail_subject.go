@@ -325,8 +325,8 @@ func (t *trail) resources(e *schema.Event, r rule) {
 
 func (t *trail) guessResource() schema.ResourceDetails {
 	for _, suffix := range []string{"Arn", "ARN", "Id", "Name"} {
-		for i, name := range t.request.names {
-			value := plain(scalar(t.request.values[i]))
+		for i := range t.request.members {
+			name, value := t.request.members[i].name, plain(t.request.members[i].scalar())
 			switch {
 			case value == "" || !strings.HasSuffix(name, suffix):
 			case suffix == "Name":

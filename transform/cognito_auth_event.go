@@ -50,7 +50,7 @@ func cognitoAuthEvent(line []byte, landedAt time.Time) (Result, error) {
 func readAuthEvent(line []byte, root gjson.Result) *authEvent {
 	a := &authEvent{line: line, record: readObject(root)}
 	a.message = a.record.object("message")
-	if len(a.message.names) == 0 {
+	if len(a.message.members) == 0 {
 		a.message = a.record
 	}
 	m := a.message
@@ -78,8 +78,8 @@ func (a *authEvent) either(ours, theirs string) gjson.Result {
 func (a *authEvent) event(replaced bool, landedAt time.Time) schema.Event {
 	e := &schema.Event{Unmapped: map[string]string{}}
 	a.metadata(e)
-	setTime(e, schema.KindCognitoAuthEvent, a.line, landedAt)
-	setRaw(e, a.line, replaced)
+	setTime(e, schema.KindCognitoAuthEvent.Time(a.line), landedAt)
+	setRaw(e, string(a.line), replaced)
 	a.place(e)
 	e.Message = firstOf(strings.TrimSuffix(a.name+": "+a.response, ": "), a.name)
 	r := a.rule()

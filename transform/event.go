@@ -88,11 +88,11 @@ func setStatus(e *schema.Event, id int32, word string) {
 	}
 }
 
-// setTime dates the event as [When] does. Label time:landed tells that the
+// setTime dates the event as [When] does, by the time the record says. Label time:landed tells that the
 // record's own time could not be read, time:out_of_range that it is not to be
 // believed (the event is filed under the day of landing, see [Day]).
-func setTime(e *schema.Event, kind schema.Kind, line []byte, landedAt time.Time) {
-	at, own := When(kind, line, landedAt)
+func setTime(e *schema.Event, said, landedAt time.Time) {
+	at, own := when(said, landedAt)
 	if !own {
 		label(e, "time", "landed")
 	}
@@ -104,8 +104,8 @@ func setTime(e *schema.Event, kind schema.Kind, line []byte, landedAt time.Time)
 
 // setRaw keeps the landed line in raw_data. The line must be what [validText]
 // returned; replaced is its second result.
-func setRaw(e *schema.Event, line []byte, replaced bool) {
-	e.RawData = string(line)
+func setRaw(e *schema.Event, line string, replaced bool) {
+	e.RawData = line
 	if replaced {
 		label(e, "utf8", "replaced")
 	}
@@ -481,6 +481,9 @@ const (
 	observableCredential int32 = 19
 )
 
+// usualObservables is how many an event has, but for a few.
+const usualObservables = 8
+
 //nolint:gosec // the name of a type, no credential
 var observableNames = map[int32]string{
 	observableHostname: "Hostname", observableIP: "IP Address", observableUserName: "User Name",
@@ -488,51 +491,72 @@ var observableNames = map[int32]string{
 	observableUserAgent: "HTTP User-Agent", observableCredential: "User Credential ID",
 }
 
-// observables lists the values of the event people search by.
-func observables(e *schema.Event) {
-	var list []schema.Observable
-	add := func(typeID int32, name, value string) {
-		o := schema.Observable{Name: name, TypeID: typeID, Type: observableNames[typeID], Value: value}
-		if value != "" && !slices.Contains(list, o) {
-			list = append(list, o)
-		}
-	}
-	endpointObservables(add, "src_endpoint", e.SrcEndpoint)
-	endpointObservables(add, "dst_endpoint", e.DstEndpoint)
-	if e.Actor != nil {
-		userObservables(add, "actor.user", e.Actor.User)
-		if e.Actor.Session != nil {
-			add(observableCredential, "actor.session.credential_uid", e.Actor.Session.CredentialUID)
-		}
-	}
-	userObservables(add, "user", e.User)
-	if e.HTTPRequest != nil {
-		add(observableUserAgent, "http_request.user_agent", e.HTTPRequest.UserAgent)
-	}
-	for _, r := range e.Resources {
-		add(observableResource, "resources[].uid", r.UID)
-	}
-	e.Observables = list
+// places are the names of an object's attributes as observables have them.
+type places struct{ ip, hostname, country, name, email, credential string }
+
+func endpointPlaces(of string) places {
+	return places{ip: of + ".ip", hostname: of + ".hostname", country: of + ".location.country"}
 }
 
-func endpointObservables(add func(int32, string, string), name string, n *schema.NetworkEndpoint) {
+func userPlaces(of string) places {
+	return places{name: of + ".name", email: of + ".email_addr", credential: of + ".credential_uid"}
+}
+
+//nolint:gosec // names of attributes, no credentials
+var srcPlaces, dstPlaces, actorPlaces, personPlaces = endpointPlaces("src_endpoint"), endpointPlaces("dst_endpoint"), userPlaces("actor.user"), userPlaces("user")
+
+// observed collects observables.
+type observed []schema.Observable
+
+func (l *observed) add(typeID int32, name, value string) {
+	o := schema.Observable{Name: name, TypeID: typeID, Type: observableNames[typeID], Value: value}
+	if value != "" && !slices.Contains(*l, o) {
+		*l = append(*l, o)
+	}
+}
+
+// observables lists the values of the event people search by.
+func observables(e *schema.Event) {
+	list := make(observed, 0, usualObservables)
+	list.endpoint(&srcPlaces, e.SrcEndpoint)
+	list.endpoint(&dstPlaces, e.DstEndpoint)
+	if e.Actor != nil {
+		list.user(&actorPlaces, e.Actor.User)
+		if e.Actor.Session != nil {
+			list.add(observableCredential, "actor.session.credential_uid", e.Actor.Session.CredentialUID)
+		}
+	}
+	list.user(&personPlaces, e.User)
+	if e.HTTPRequest != nil {
+		list.add(observableUserAgent, "http_request.user_agent", e.HTTPRequest.UserAgent)
+	}
+	for _, r := range e.Resources {
+		list.add(observableResource, "resources[].uid", r.UID)
+	}
+	e.Observables = nil
+	if len(list) > 0 {
+		e.Observables = list
+	}
+}
+
+func (l *observed) endpoint(p *places, n *schema.NetworkEndpoint) {
 	if n == nil {
 		return
 	}
-	add(observableIP, name+".ip", n.IP)
-	add(observableHostname, name+".hostname", n.Hostname)
+	l.add(observableIP, p.ip, n.IP)
+	l.add(observableHostname, p.hostname, n.Hostname)
 	if n.Location != nil {
-		add(observableCountry, name+".location.country", n.Location.Country)
+		l.add(observableCountry, p.country, n.Location.Country)
 	}
 }
 
-func userObservables(add func(int32, string, string), name string, u *schema.UserObject) {
+func (l *observed) user(p *places, u *schema.UserObject) {
 	if u == nil {
 		return
 	}
-	add(observableUserName, name+".name", u.Name)
-	add(observableEmail, name+".email_addr", u.EmailAddr)
-	add(observableCredential, name+".credential_uid", u.CredentialUID)
+	l.add(observableUserName, p.name, u.Name)
+	l.add(observableEmail, p.email, u.EmailAddr)
+	l.add(observableCredential, p.credential, u.CredentialUID)
 }
 
 // ipText returns an address in its canonical form, without zone or port and

@@ -2,6 +2,7 @@ package transform
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -35,6 +36,9 @@ func validJSON(line []byte) bool {
 }
 
 func tooDeep(line []byte) bool {
+	if bytes.Count(line, []byte("{"))+bytes.Count(line, []byte("[")) <= maxDepth {
+		return false // wherever they stand
+	}
 	depth, inString := 0, false
 	for i := 0; i < len(line); i++ {
 		switch c := line[i]; {
@@ -56,11 +60,20 @@ func tooDeep(line []byte) bool {
 
 // object is the members of one JSON object. It remembers which were used, so
 // that the others can go to unmapped. The zero value is an empty object.
-type object struct {
-	names  []string
-	values []gjson.Result
-	used   []bool
+type object struct{ members []field }
+
+// field is one member of an object. It has only those parts of a [gjson.Result]
+// that anything is read from: a record holds some forty fields.
+type field struct {
+	name, raw, str string
+	kind           gjson.Type
+	used           bool
 }
+
+func (f *field) value() gjson.Result { return gjson.Result{Type: f.kind, Raw: f.raw, Str: f.str} }
+
+// maxRoom is how many members are made room for at once; few records have more.
+const maxRoom = 32
 
 // readObject reads the members of v; a value that is no object has none.
 func readObject(v gjson.Result) *object {
@@ -68,29 +81,29 @@ func readObject(v gjson.Result) *object {
 	if !v.IsObject() {
 		return o
 	}
+	// There are no more members than colons.
+	o.members = make([]field, 0, min(strings.Count(v.Raw, ":"), maxRoom))
 	v.ForEach(func(name, value gjson.Result) bool {
-		o.names = append(o.names, name.String())
-		o.values = append(o.values, value)
+		o.members = append(o.members, field{name: name.String(), raw: value.Raw, str: value.Str, kind: value.Type})
 		return true
 	})
-	o.used = make([]bool, len(o.names))
 	return o
 }
 
 // get returns the first of the named members that is there and not null,
 // without counting it as used.
 func (o *object) get(names ...string) gjson.Result {
-	if i := o.find(names, present); i >= 0 {
-		return o.values[i]
+	if f := o.find(names, (*field).present); f != nil {
+		return f.value()
 	}
 	return gjson.Result{}
 }
 
 // take returns what get does, and counts it as used.
 func (o *object) take(names ...string) gjson.Result {
-	if i := o.find(names, present); i >= 0 {
-		o.used[i] = true
-		return o.values[i]
+	if f := o.find(names, (*field).present); f != nil {
+		f.used = true
+		return f.value()
 	}
 	return gjson.Result{}
 }
@@ -98,57 +111,59 @@ func (o *object) take(names ...string) gjson.Result {
 // text returns the first of the named members that is a string or a number and
 // not empty, and counts it as used. A member of another type stays unused.
 func (o *object) text(names ...string) string {
-	i := o.find(names, func(v gjson.Result) bool { return scalar(v) != "" })
-	if i < 0 {
+	f := o.find(names, func(f *field) bool { return f.scalar() != "" })
+	if f == nil {
 		return ""
 	}
-	o.used[i] = true
-	return scalar(o.values[i])
+	f.used = true
+	return f.scalar()
 }
 
 // drop counts the named members as used, wherever they stand.
 func (o *object) drop(names ...string) {
-	for i, have := range o.names {
-		for _, name := range names {
-			if have == name {
-				o.used[i] = true
-			}
-		}
+	for i := range o.members {
+		f := &o.members[i]
+		f.used = f.used || slices.Contains(names, f.name)
 	}
 }
 
 // object returns the members of the named member. The member itself counts as
 // used if it is an object: its unused members are then the caller's to keep.
 func (o *object) object(names ...string) *object {
-	i := o.find(names, gjson.Result.IsObject)
-	if i < 0 {
+	f := o.find(names, func(f *field) bool { return f.value().IsObject() })
+	if f == nil {
 		return &object{}
 	}
-	o.used[i] = true
-	return readObject(o.values[i])
+	f.used = true
+	return readObject(f.value())
 }
 
 // rest flattens the unused members into the map, see [flatten].
 func (o *object) rest(into map[string]string, prefix string) {
-	for i, name := range o.names {
-		if !o.used[i] {
-			flatten(into, joinKey(prefix, name), o.values[i])
+	for i := range o.members {
+		if f := &o.members[i]; !f.used {
+			flatten(into, joinKey(prefix, f.name), f.value())
 		}
 	}
 }
 
-func (o *object) find(names []string, fits func(gjson.Result) bool) int {
+// find returns the first member that fits, of the first name that has one.
+func (o *object) find(names []string, fits func(*field) bool) *field {
 	for _, name := range names {
-		for i, have := range o.names {
-			if have == name && fits(o.values[i]) {
-				return i
+		for i := range o.members {
+			if f := &o.members[i]; f.name == name && fits(f) {
+				return f
 			}
 		}
 	}
-	return -1
+	return nil
 }
 
+func (f *field) present() bool { return f.kind != gjson.Null }
+
 func present(v gjson.Result) bool { return v.Exists() && v.Type != gjson.Null }
+
+func (f *field) scalar() string { return scalar(f.value()) }
 
 // scalar returns a string as it is and a number digit by digit (ids pass 2^53);
 // "" for every other type.

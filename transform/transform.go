@@ -77,8 +77,12 @@ func (m *Mapper) Map(kind schema.Kind, line []byte, landedAt time.Time) (Result,
 // When is the instant an event of this record is given, and whether that is the
 // record's own time. A record without a readable time gets landedAt.
 func When(kind schema.Kind, line []byte, landedAt time.Time) (at time.Time, own bool) {
-	if t := kind.Time(line); !t.IsZero() {
-		return t.Truncate(time.Millisecond), true
+	return when(kind.Time(line), landedAt)
+}
+
+func when(said, landedAt time.Time) (at time.Time, own bool) {
+	if !said.IsZero() {
+		return said.Truncate(time.Millisecond), true
 	}
 	return landedAt.UTC().Truncate(time.Millisecond), false
 }
