@@ -20,6 +20,9 @@ type Opener interface {
 	// OpenReader opens the state of a source for reading, beside whoever holds
 	// it. ErrNone, ErrNewer, ErrHeld.
 	OpenReader(ctx context.Context, source string) (*DB, error)
+	// Show returns what the state of a source knows, beside whoever holds it; of a
+	// shared state, what was published. ErrNone, ErrNewer.
+	Show(ctx context.Context, source string) (Shown, error)
 	// Name says which states these are, for lake and people: a URL, or "local:"
 	// and an id that stays with the folder.
 	Name() (string, error)
@@ -86,6 +89,21 @@ func (o local) openOlder(ctx context.Context, source string) (*DB, error) {
 		return nil, opening(o.dir, source, err)
 	}
 	return o.OpenReader(ctx, source)
+}
+
+// Show reads the file.
+func (o local) Show(ctx context.Context, source string) (s Shown, err error) {
+	d, err := o.OpenReader(ctx, source)
+	if err != nil {
+		return Shown{}, err
+	}
+	s.Source = source
+	s.Summary, err = d.Summary(ctx)
+	if err := errors.Join(err, d.Close()); err != nil {
+		return Shown{}, err
+	}
+	s.State, err = o.Name()
+	return s, err
 }
 
 // idFile names the folder; it is made with it.

@@ -293,40 +293,21 @@ type Shown struct {
 	Holding *Holding `json:"holding,omitempty"`
 }
 
-// Show returns what a source's state knows, beside whoever holds it. Of a shared
-// state it is what was published. ErrNone, ErrNewer.
-func Show(ctx context.Context, o Opener, source string) (s Shown, err error) {
-	s.Source = source
-	if sh, ok := o.(*shared); ok {
-		err := sh.show(ctx, &s)
-		return s, err
-	}
-	d, err := o.OpenReader(ctx, source)
-	if err != nil {
-		return s, err
-	}
-	s.Summary, err = d.Summary(ctx)
-	if err := errors.Join(err, d.Close()); err != nil {
-		return s, err
-	}
-	s.State, err = o.Name()
-	return s, err
-}
-
-func (o *shared) show(ctx context.Context, s *Shown) error {
-	there, info, err := o.objects.read(ctx, s.Source)
+// Show returns what was published.
+func (o *shared) Show(ctx context.Context, source string) (Shown, error) {
+	there, info, err := o.objects.read(ctx, source)
 	if errors.Is(err, blob.ErrNotExist) {
 		err = ErrNone
 	}
 	if err != nil {
-		return fmt.Errorf("open state of %s in %s: %w", s.Source, o.o.Store.URL(), err)
+		return Shown{}, fmt.Errorf("open state of %s in %s: %w", source, o.o.Store.URL(), err)
 	}
-	s.State, s.Summary = o.o.Store.URL(), there.State
+	s := Shown{Source: source, State: o.o.Store.URL(), Summary: there.State}
 	s.Holding = &Holding{Owner: there.Owner, Generation: there.Generation, Released: there.Released, Renewed: info.Modified.UTC()}
 	if !info.Now.IsZero() {
 		s.Holding.Age = info.Now.Sub(info.Modified)
 	}
-	return nil
+	return s, nil
 }
 
 // OpenReader reads what was published, laid over the newest copy: in a file that
