@@ -112,6 +112,10 @@ func (s *inspection) take(ctx context.Context, l *link, seg *segment.Segment, er
 	case err != nil:
 		return s.unreadable(ctx, key, err)
 	}
+	if was := seg.Previous(); len(was) > 0 && !s.notes.becomes(proof.Raw, key, was[0], l.file) {
+		l.wrong = true
+		s.find(Altered, key, "records were cut out of it, and no record of a change says so")
+	}
 	h := &seg.Header
 	l.read, l.hash, l.prev, l.count = true, seg.SHA256, h.Prev, h.Count
 	l.gaps = proof.GapsOf(l.seq, h.Gaps)

@@ -144,9 +144,6 @@ func (s *idSet) close() {
 	}
 }
 
-// erasedLine is how a record begins that was cut out on purpose.
-var erasedLine = []byte(`{"idtrail_erased":`)
-
 // collect proves a segment by itself, as segment.Read does, and takes its
 // records' ids.
 func (s *inspection) collect(ctx context.Context, store blob.Store, seq int64) (*segment.Segment, error) {
@@ -156,7 +153,7 @@ func (s *inspection) collect(ctx context.Context, store blob.Store, seq int64) (
 	}
 	entries := make([]idEntry, 0, seg.Header.Count)
 	for rec := range seg.Records() {
-		if bytes.HasPrefix(rec.Line, erasedLine) {
+		if rec.Kind == schema.KindErased {
 			continue
 		}
 		entries = append(entries, idEntry{id: idOf(seg.Header.Snapshot, rec), seq: seq, record: rec.At.Record})

@@ -163,13 +163,13 @@ func (s *inspection) unreadable(ctx context.Context, object string, err error) e
 
 // each calls do for every item, some side by side.
 func each[T any](ctx context.Context, workers int, items []T, do func(context.Context, int, T) error) error {
-	group, ctx := errgroup.WithContext(ctx)
+	group, within := errgroup.WithContext(ctx)
 	group.SetLimit(workers)
 	for i, item := range items {
-		if ctx.Err() != nil {
+		if within.Err() != nil {
 			break
 		}
-		group.Go(func() error { return do(ctx, i, item) })
+		group.Go(func() error { return do(within, i, item) })
 	}
 	return errors.Join(group.Wait(), ctx.Err())
 }

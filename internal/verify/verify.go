@@ -272,6 +272,9 @@ type Sink struct {
 	Rows     int64 `json:"rows"`
 }
 
+// Mapped records: those that were not rejected.
+func (s Sink) Mapped() int64 { return s.Records - s.Rejected }
+
 // ChangeSummary is one change made on purpose.
 type ChangeSummary struct {
 	Kind    string    `json:"kind"`
