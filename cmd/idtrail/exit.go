@@ -10,7 +10,9 @@ import (
 	"strings"
 
 	"github.com/idtrail/idtrail/internal/config"
+	"github.com/idtrail/idtrail/internal/pipeline"
 	"github.com/idtrail/idtrail/load/stream"
+	"github.com/idtrail/idtrail/state"
 )
 
 // The exit codes. They are an API: cron jobs and ECS rules look at them.
@@ -64,8 +66,10 @@ func exitCode(err error) int {
 		return exitDone
 	case errors.As(err, &coded):
 		return coded.code
-	case errors.As(err, new(*config.Error)), errors.Is(err, config.ErrNotFound):
+	case errors.As(err, new(*config.Error)), errors.Is(err, config.ErrNotFound), errors.Is(err, pipeline.ErrNoBackfill):
 		return exitUsage
+	case errors.Is(err, state.ErrHeld):
+		return exitHeld
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
 	default:
@@ -120,6 +124,8 @@ func hintOf(err error) string {
 		return "write one with: idtrail init"
 	case errors.Is(err, context.Canceled):
 		return "run it again: it goes on where it stopped"
+	case errors.Is(err, state.ErrHeld):
+		return "nothing was changed; wait until it is done, and call again"
 	case errors.Is(err, stream.ErrDenied):
 		return "nothing is lost, and this sink alone has stopped: mend the config or the receiver, and try it with idtrail check"
 	case errors.Is(err, stream.ErrRefused):

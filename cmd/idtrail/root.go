@@ -120,6 +120,8 @@ compares the users of two systems.
 		a.findCommand(),
 		a.reconcileCommand(),
 		a.verifyCommand(),
+		a.backfillCommand(),
+		a.stateCommand(),
 		a.keygenCommand(),
 		a.demoCommand(),
 		a.versionCommand(),

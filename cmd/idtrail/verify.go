@@ -82,18 +82,24 @@ func (a *app) verify(ctx context.Context, f verifyFlags) error {
 	var report verify.Report
 	line := func() string { return fmt.Sprintf("verifying · %s MiB read", count(read.Load()>>20)) }
 	a.term.during(line, func() { report, err = verify.Run(ctx, o) })
-	if err != nil {
+	unread := err
+	if err != nil && !errors.Is(err, verify.ErrIncomplete) {
 		return err
 	}
 	if a.json {
-		err = a.printJSON(verifyResult{OK: report.OK(), Report: report})
+		err = a.printJSON(verifyResult{OK: report.OK() && unread == nil, Report: report})
 	} else {
 		err = a.printVerified(report)
 	}
-	if err == nil && !report.OK() {
-		err = exitQuietly(exitFailed, many(int64(len(report.Findings)), "finding"))
+	switch {
+	case err != nil:
+		return err
+	case unread != nil:
+		return withHint(unread, "nothing is known of it, good or bad: look at the reason, and verify again")
+	case !report.OK():
+		return exitQuietly(exitFailed, many(int64(len(report.Findings)), "finding"))
 	}
-	return err
+	return nil
 }
 
 // verifyResult is what verify --json prints.
@@ -321,6 +327,8 @@ func verdictOf(r verify.Report) string {
 		segments, proven, records, unsigned = segments+s.Segments, proven+s.Proven, records+s.Records, unsigned+s.Unsigned
 	}
 	switch n := len(r.Findings); {
+	case r.Incomplete && n == 0:
+		text.WriteString("Not everything could be read; what could is as it should be.\n")
 	case n > 0:
 		fmt.Fprintf(&text, "%s: not all is as it should be.\n", many(int64(n), "finding"))
 		if n > maxFindings {
@@ -337,10 +345,10 @@ func verdictOf(r verify.Report) string {
 		return text.String()
 	case !r.Keyed:
 		text.WriteString("No key was given: no signature was looked at, and who can write to the bucket could have made all of it anew.\n")
-	case len(r.Findings) == 0:
+	case len(r.Findings) == 0 && !r.Incomplete:
 		fmt.Fprintf(&text, "Signed by %s: %s of %s; what was landed since is held by the chain alone.\n", strings.Join(signers(r), ", "), count(proven), many(segments, "segment"))
 	}
-	if len(r.Findings) == 0 {
+	if len(r.Findings) == 0 && !r.Incomplete {
 		text.WriteString(headsOf(r))
 	}
 	return text.String()
@@ -363,10 +371,8 @@ func signers(r verify.Report) []string {
 func headsOf(r verify.Report) string {
 	var text strings.Builder
 	text.WriteString("\nThe heads of the chains, for --anchor: keep them outside of the bucket.\n")
-	for _, s := range r.Sources {
-		if s.Head >= 0 {
-			fmt.Fprintf(&text, "%s %d %s\n", s.Source, s.Head, s.HeadHash)
-		}
+	for _, a := range r.Anchors() {
+		fmt.Fprintln(&text, a)
 	}
 	return text.String()
 }
