@@ -12,15 +12,16 @@ import (
 
 // Check asks the API whether the key is valid. With write it also sends one log,
 // named check: the intake is another host than the API, and a log cannot be
-// taken back. What stands at a url may answer no such question; then only write
-// proves anything.
+// taken back. What stands at a url may answer no such question; then an empty
+// list of logs, without write, shows that an intake is there.
 func (s *Sink) Check(ctx context.Context, write bool) error {
 	err := s.checkKey(ctx)
-	if errors.Is(err, errNoValidate) && write {
-		err = nil
-	}
-	if err == nil && write {
+	untold := errors.Is(err, errNoValidate)
+	switch {
+	case write && (err == nil || untold):
 		err = s.checkIntake(ctx)
+	case untold:
+		err = s.checkEmpty(ctx)
 	}
 	if err != nil {
 		return fmt.Errorf("check sink %s: %w", s.Name(), err)
@@ -28,14 +29,14 @@ func (s *Sink) Check(ctx context.Context, write bool) error {
 	return nil
 }
 
-var errNoValidate = errors.New("what answers at url checks no keys; let check send one log instead (--write)")
+var errNoValidate = errors.New("what answers at url checks no keys")
 
 func (s *Sink) checkKey(ctx context.Context) error {
 	resp, err := s.client.call(ctx, http.MethodGet, s.client.base+validatePath, nil)
 	if err != nil {
-		return fmt.Errorf("validate the key: %w", s.client.explain.failure(ctx, err).Err)
+		return fmt.Errorf("validate the key: %w", stream.Unanswered(ctx, err).Err)
 	}
-	defer drain(resp)
+	defer stream.Discard(resp)
 	notThere := resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusMethodNotAllowed
 	if notThere && s.client.explain.site == "" {
 		return errNoValidate
@@ -51,6 +52,16 @@ func (s *Sink) checkIntake(ctx context.Context) error {
 		`"status":"info","evt":{"name":"check"},"timestamp":` + strconv.FormatInt(s.now().UnixMilli(), 10) + `}]`
 	if a := s.client.post(ctx, s.client.logs, []byte(body)); a.Outcome != stream.Accepted {
 		return fmt.Errorf("send a log: %w", a.Err)
+	}
+	return nil
+}
+
+// checkEmpty sends no log. That an intake finds nothing to take in it is as good
+// an answer.
+func (s *Sink) checkEmpty(ctx context.Context) error {
+	a := s.client.post(ctx, s.client.logs, []byte("[]"))
+	if a.Outcome != stream.Accepted && a.Outcome != stream.Refused {
+		return fmt.Errorf("send an empty list of logs: %w", a.Err)
 	}
 	return nil
 }

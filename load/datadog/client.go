@@ -2,16 +2,10 @@ package datadog
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
-	"net/url"
 	"strings"
-	"time"
 
 	"github.com/DataDog/datadog-api-client-go/v2/api/datadog"
 
@@ -49,7 +43,7 @@ func Sites() []string {
 }
 
 func newClient(o Options) (*client, error) {
-	c := &client{explain: explainer{sink: o.Name, site: o.Site, timeout: o.Timeout}, packer: newPacker()}
+	c := &client{explain: explainer{sink: o.Name, site: o.Site, now: o.Now}, packer: newPacker()}
 	cfg := datadog.NewConfiguration()
 	if err := c.locate(cfg, o); err != nil {
 		return nil, err
@@ -63,17 +57,12 @@ func newClient(o Options) (*client, error) {
 	case key != "":
 		c.keys = map[string]datadog.APIKey{"apiKeyAuth": {Key: key}}
 	}
-	transport, err := newTransport(o)
+	var err error
+	cfg.HTTPClient, err = stream.NewClient(stream.ClientOptions{CAPEM: o.CAPEM, Timeout: o.Timeout, Transport: o.Transport})
 	if err != nil {
 		return nil, err
 	}
 	cfg.UserAgent = "idtrail " + cfg.UserAgent
-	cfg.HTTPClient = &http.Client{
-		Transport: transport,
-		Timeout:   o.Timeout,
-		// The key would follow to wherever a redirect points.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
 	c.api = datadog.NewAPIClient(cfg)
 	return c, nil
 }
@@ -104,55 +93,24 @@ func (c *client) locate(cfg *datadog.Configuration, o Options) error {
 // baseURL returns the address without a slash at its end. The intake's whole
 // address is taken too: it is what many pages show.
 func baseURL(text string) (string, error) {
-	u, err := url.Parse(text)
-	switch {
-	case err != nil || u.Host == "" || u.Opaque != "":
-		return "", errors.New("url is no address like https://host/path")
-	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return "", errors.New("url has a user, a query or a fragment; only host and path are taken")
-	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
-		return "", errors.New("url is not https; plain http is taken on loopback only, it would send the key in the clear")
+	u, err := stream.ParseURL(text)
+	if err != nil {
+		return "", err
+	}
+	if u.RawQuery != "" || u.ForceQuery {
+		return "", errors.New("url holds a query; only host and path are taken")
 	}
 	base := strings.TrimRight(u.String(), "/")
 	return strings.TrimRight(strings.TrimSuffix(base, logsPath), "/"), nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-func newTransport(o Options) (http.RoundTripper, error) {
-	if o.Transport != nil {
-		return o.Transport, nil
-	}
-	conf := &tls.Config{MinVersion: tls.VersionTLS12}
-	if len(o.CAPEM) > 0 {
-		conf.RootCAs = x509.NewCertPool()
-		if !conf.RootCAs.AppendCertsFromPEM(o.CAPEM) {
-			return nil, errors.New("the CA file holds no certificate")
-		}
-	}
-	dialer := &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}
-	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           dialer.DialContext,
-		TLSClientConfig:       conf,
-		TLSHandshakeTimeout:   15 * time.Second,
-		ExpectContinueTimeout: time.Second,
-		ForceAttemptHTTP2:     true,
-		MaxIdleConnsPerHost:   4,
-		IdleConnTimeout:       90 * time.Second,
-	}, nil
 }
 
 // post sends a JSON body, compressed, and says what became of it.
 func (c *client) post(ctx context.Context, address string, body []byte) stream.Answer {
 	resp, err := c.call(ctx, http.MethodPost, address, body)
 	if err != nil {
-		return c.explain.failure(ctx, err)
+		return stream.Unanswered(ctx, err)
 	}
-	defer drain(resp)
+	defer stream.Discard(resp)
 	// The status alone decides: an answer accepted is often followed by a body
 	// that is not the documented one.
 	return c.explain.answer(resp)
@@ -182,11 +140,4 @@ func (c *client) call(ctx context.Context, method, address string, body []byte) 
 		req.Header.Set("Content-Encoding", "gzip")
 	}
 	return c.api.CallAPI(req)
-}
-
-// drain reads what little there is of an answer, so that its connection is used
-// again, and shows it to nobody.
-func drain(resp *http.Response) {
-	_, _ = io.CopyN(io.Discard, resp.Body, 4<<10)
-	_ = resp.Body.Close()
 }

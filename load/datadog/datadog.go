@@ -18,10 +18,6 @@ const (
 	maxEntries = 1000
 )
 
-// DefaultTimeout of one call. A short one makes duplicates: what is given up may
-// have arrived.
-const DefaultTimeout = time.Minute
-
 // TooOld says what becomes of an event outside of the time Datadog takes.
 type TooOld string
 
@@ -51,10 +47,9 @@ type Options struct {
 	TooOld TooOld
 	// Health says that Report sends anything.
 	Health bool
-	// Timeout of one call; default [DefaultTimeout].
+	// Timeout of one call; [stream.DefaultTimeout] if zero.
 	Timeout time.Duration
-	// CAPEM are the certificates that sign the receiver's; empty for the
-	// system's.
+	// CAPEM are certificates to trust beside the system's.
 	CAPEM []byte
 	// Transport replaces the network in tests.
 	Transport http.RoundTripper
@@ -114,9 +109,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.TooOld == "" {
 		o.TooOld = Restamp
-	}
-	if o.Timeout == 0 {
-		o.Timeout = DefaultTimeout
 	}
 	if o.Now == nil {
 		o.Now = time.Now //nolint:forbidigo // the default of a clock that is handed in

@@ -35,11 +35,7 @@ func (s *Sink) Report(ctx context.Context, h load.Health) error {
 	if !s.health {
 		return nil
 	}
-	err := errors.Join(s.reportCheck(ctx, h), s.reportMetrics(ctx, h))
-	if err != nil {
-		return fmt.Errorf("report health to sink %s: %w", s.Name(), err)
-	}
-	return nil
+	return errors.Join(s.reportCheck(ctx, h), s.reportMetrics(ctx, h))
 }
 
 type serviceCheck struct {

@@ -2,6 +2,7 @@ package datadog_test
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -159,8 +160,11 @@ func TestCheck(t *testing.T) {
 			write: true, text: "send a log", keys: 1,
 		},
 		"a pipeline": {
-			change: atURL, lost: fake.OnCalls(fake.DatadogValidatePath, &fake.Fault{Status: 404}, 1), text: "--write", keys: 1,
+			change: atURL, lost: fake.OnCalls(fake.DatadogValidatePath, &fake.Fault{Status: 404}, 1), keys: 1,
 		},
+		"a pipeline that has no use for no logs": {change: atURL, lost: onlyIntake(400), keys: 1},
+		"a web server":                           {change: atURL, lost: onlyIntake(404), text: "look at site or url", keys: 1},
+		"a pipeline of another key":              {change: atURL, lost: onlyIntake(403), text: "api_key of sink dd", keys: 1},
 		"a pipeline, written": {
 			change: atURL, lost: fake.OnCalls(fake.DatadogValidatePath, &fake.Fault{Status: 404}, 1), write: true, logs: 1, keys: 1,
 		},
@@ -185,6 +189,16 @@ func TestCheck(t *testing.T) {
 				t.Errorf("got %s", logs[0].Body)
 			}
 		})
+	}
+}
+
+// onlyIntake answers what is sent to the intake, and knows nothing else.
+func onlyIntake(status int) func(fake.Call) *fake.Fault {
+	return func(c fake.Call) *fake.Fault {
+		if c.Path != fake.DatadogLogsPath {
+			return &fake.Fault{Status: http.StatusMethodNotAllowed}
+		}
+		return &fake.Fault{Status: status}
 	}
 }
 

@@ -2,14 +2,9 @@ package otlp
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -33,9 +28,9 @@ type Options struct {
 	URL string
 	// Headers are sent with each request; their values are secrets.
 	Headers map[string]string
-	// Timeout of one request; 60 s if zero. A short one makes repeats.
+	// Timeout of one request; [stream.DefaultTimeout] if zero.
 	Timeout time.Duration
-	// CAPEM are the certificates (PEM) to trust in place of the system's.
+	// CAPEM are certificates to trust beside the system's.
 	CAPEM []byte
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
@@ -89,48 +84,27 @@ func newProtocol(o Options) (*protocol, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &protocol{url: u.String(), host: u.Host, header: header, now: o.Now, client: &http.Client{
-		Transport: o.Transport, Timeout: o.Timeout,
-		// A redirect would hand the headers to whoever it names.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
-	if o.Timeout == 0 {
-		p.client.Timeout = time.Minute
+	client, err := stream.NewClient(stream.ClientOptions{CAPEM: o.CAPEM, Timeout: o.Timeout, Transport: o.Transport})
+	if err != nil {
+		return nil, err
 	}
+	p := &protocol{url: u.String(), host: u.Host, header: header, now: o.Now, client: client}
 	if o.Now == nil {
 		p.now = time.Now //nolint:forbidigo // the default of a clock handed in
 	}
-	if o.Transport == nil {
-		p.client.Transport, err = transport(o.CAPEM)
-	}
-	return p, err
+	return p, nil
 }
 
-// endpoint is where to post. The URL is not in the errors: some vendors put a
-// token into it.
+// endpoint is where to post. It may hold a query: some vendors put a token there.
 func endpoint(base string) (*url.URL, error) {
-	u, err := url.Parse(base)
-	switch {
-	case err != nil || u.Host == "" || u.Opaque != "":
-		return nil, errors.New("url is not of the form https://host:port")
-	case u.User != nil:
-		return nil, errors.New("url holds a user or a password: they go into headers")
-	case u.Fragment != "":
-		return nil, errors.New("url holds a fragment (#)")
-	case u.Scheme == "http" && !loopback(u.Hostname()):
-		return nil, errors.New("url is plain http, which is for this machine only: use https")
-	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, errors.New("url begins with neither https:// nor http://")
+	u, err := stream.ParseURL(base)
+	if err != nil {
+		return nil, err
 	}
 	if !strings.HasSuffix(u.Path, logsPath) {
 		u = u.JoinPath(logsPath)
 	}
 	return u, nil
-}
-
-func loopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback() || strings.EqualFold(host, "localhost")
 }
 
 // headers checks what is configured; values are in no error.
@@ -157,20 +131,4 @@ func headers(configured map[string]string) (http.Header, error) {
 var reserved = map[string]bool{
 	"Accept-Encoding": true, "Connection": true, "Content-Encoding": true, "Content-Length": true, "Content-Type": true,
 	"Host": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
-}
-
-func transport(caPEM []byte) (http.RoundTripper, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if len(caPEM) > 0 {
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(caPEM) {
-			return nil, errors.New("ca_file holds no certificate in PEM form")
-		}
-	}
-	dialer := &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}
-	return &http.Transport{
-		Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext, TLSClientConfig: config, ForceAttemptHTTP2: true,
-		TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: 90 * time.Second, MaxIdleConnsPerHost: 1,
-		WriteBufferSize: 64 << 10,
-	}, nil
 }

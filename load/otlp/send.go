@@ -3,14 +3,10 @@ package otlp
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
-	"net"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
@@ -66,9 +62,9 @@ func (p *protocol) Send(ctx context.Context, r stream.Request) stream.Answer {
 	req.Header = p.header.Clone()
 	resp, err := p.client.Do(req)
 	if err != nil {
-		return unanswered(ctx, err)
+		return stream.Unanswered(ctx, err)
 	}
-	defer func() { _ = resp.Body.Close() }()
+	defer stream.Discard(resp)
 	return answered(resp, r.Entries, p.now())
 }
 
@@ -95,64 +91,21 @@ func (p *protocol) pack(records []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// unanswered says what it means that no answer came. An error's own text is shown
-// only where it cannot hold what a receiver sent.
-func unanswered(ctx context.Context, err error) stream.Answer {
-	if ctx.Err() != nil {
-		return stream.Answer{Outcome: stream.Unknown, Err: fmt.Errorf("wait for the receiver's answer: %w", ctx.Err())}
-	}
-	var (
-		cert    *tls.CertificateVerificationError
-		op      *net.OpError
-		timeout interface{ Timeout() bool }
-	)
-	switch {
-	case errors.As(err, &cert):
-		return stream.Answer{Outcome: stream.Denied, Err: fmt.Errorf("trust the receiver (is ca_file right?): %w", cert)}
-	case errors.Is(err, http.ErrSchemeMismatch):
-		return stream.Answer{Outcome: stream.Denied, Err: errors.New("the receiver speaks plain http, not https")}
-	case errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect"):
-		return stream.Answer{Outcome: stream.Busy, Err: fmt.Errorf("reach the receiver: %w", op)}
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return stream.Answer{Outcome: stream.Unknown, Err: errors.New("the receiver did not answer in time")}
-	default:
-		return stream.Answer{Outcome: stream.Unknown, Err: errors.New("the connection ended before a valid answer came")}
-	}
-}
-
 // answered says what an answer means.
 func answered(resp *http.Response, entries int, now time.Time) stream.Answer {
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")) // what is none is no page
 	if resp.StatusCode/100 == 2 && kind != "text/html" {
 		return accepted(resp, kind, entries)
 	}
-	_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer) // so that the connection can be used again
-	a := stream.Answer{Outcome: outcome(resp.StatusCode)}
+	a := stream.Answer{Outcome: stream.OutcomeOf(resp.StatusCode)}
 	a.Err = fmt.Errorf("the receiver answered %d%s", resp.StatusCode, advice(resp.StatusCode))
 	if resp.StatusCode/100 == 2 {
 		a.Outcome, a.Err = stream.Denied, errors.New("a web page answered, no receiver of OTLP logs: check url")
 	}
 	if a.Outcome == stream.Busy || a.Outcome == stream.Unknown {
-		a.Wait = retryAfter(resp.Header.Get("Retry-After"), now)
+		a.Wait = stream.RetryAfter(resp.Header, now)
 	}
 	return a
-}
-
-func outcome(status int) stream.Outcome {
-	switch status {
-	case http.StatusBadRequest, http.StatusUnprocessableEntity:
-		return stream.Refused
-	case http.StatusRequestEntityTooLarge:
-		return stream.TooLarge
-	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		return stream.Busy
-	case http.StatusNotImplemented, http.StatusHTTPVersionNotSupported:
-		return stream.Denied
-	}
-	if status >= 500 {
-		return stream.Unknown
-	}
-	return stream.Denied
 }
 
 // advice says what to look at, for the statuses that somebody has to act upon.
@@ -172,15 +125,4 @@ func advice(status int) string {
 		return ": it finds something wrong in the data"
 	}
 	return ""
-}
-
-// retryAfter reads the header's two forms: seconds, and a date.
-func retryAfter(v string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseInt(v, 10, 32); err == nil {
-		return max(0, time.Duration(seconds)*time.Second)
-	}
-	if at, err := http.ParseTime(v); err == nil {
-		return max(0, at.Sub(now))
-	}
-	return 0
 }

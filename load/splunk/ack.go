@@ -39,10 +39,11 @@ func (a acknowledged) Ask(ctx context.Context, channel string, receipts []int64)
 		return nil, err
 	}
 	got, err := a.call(ctx, call{method: http.MethodPost, path: ackPath, channel: channel, body: body})
-	if err == nil {
-		err = got.askError()
-	}
 	if err != nil {
+		none := stream.Unanswered(ctx, err)
+		return nil, denied(none.Outcome, none.Err)
+	}
+	if err := got.askError(); err != nil {
 		return nil, err
 	}
 	var stored []int64
@@ -61,13 +62,18 @@ func (r *reply) askError() error {
 	switch {
 	case r.status == http.StatusBadRequest && r.code() == codeBadChannel:
 		return nil
-	case !r.ok() && outcomeOf(r.err()) == stream.Denied:
-		return fmt.Errorf("%w: %w", stream.ErrDenied, r.err())
 	case !r.ok():
-		return r.err()
+		return denied(outcomeOf(r.err()), r.err())
 	case r.cut || r.body.Acks == nil:
 		return errCutShort
 	default:
 		return nil
 	}
+}
+
+func denied(o stream.Outcome, err error) error {
+	if o == stream.Denied {
+		return fmt.Errorf("%w: %w", stream.ErrDenied, err)
+	}
+	return err
 }

@@ -21,7 +21,7 @@ func (s *Sink) Check(ctx context.Context, write bool) error {
 	c := s.hec
 	got, err := c.call(ctx, call{method: http.MethodGet, path: healthPath})
 	if err != nil {
-		return err
+		return fmt.Errorf("ask for health: %w", stream.Unanswered(ctx, err).Err)
 	}
 	if !got.ok() {
 		return fmt.Errorf("ask for health: %w", got.err())
@@ -32,7 +32,7 @@ func (s *Sink) Check(ctx context.Context, write bool) error {
 	}
 	got, err = c.call(ctx, call{method: http.MethodPost, path: eventPath, channel: channel})
 	if err != nil {
-		return err
+		return fmt.Errorf("try the token: %w", stream.Unanswered(ctx, err).Err)
 	}
 	if noData := got.status == http.StatusBadRequest && got.code() == codeNoData; !noData && !got.ok() {
 		return fmt.Errorf("try the token: %w", got.err())

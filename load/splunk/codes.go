@@ -113,18 +113,10 @@ func statusHint(status int) string {
 
 // outcomeOf says what an answer that is not 2xx means for a request.
 func outcomeOf(e *answerError) stream.Outcome {
-	switch e.status {
-	case http.StatusBadRequest:
-		return badRequest(e.code)
-	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		return stream.Busy
-	case http.StatusRequestEntityTooLarge:
-		return stream.TooLarge
+	if o := stream.OutcomeOf(e.status); o != stream.Refused {
+		return o
 	}
-	if e.status >= 500 {
-		return stream.Unknown
-	}
-	return stream.Denied
+	return badRequest(e.code)
 }
 
 // badRequest: without a code it was not the collector that answered, but what

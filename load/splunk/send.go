@@ -3,17 +3,12 @@ package splunk
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"io"
 	"mime"
-	"net"
 	"net/http"
-	"strconv"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -80,11 +75,11 @@ func (c *collector) Send(ctx context.Context, r stream.Request) stream.Answer {
 	}
 	got, err := c.call(ctx, call{method: http.MethodPost, path: eventPath, channel: r.Channel, body: packed.buf.Bytes(), gzip: true})
 	if err != nil {
-		return stream.Answer{Outcome: stream.Unknown, Err: err}
+		return stream.Unanswered(ctx, err)
 	}
 	if !got.ok() {
 		e := got.err()
-		return stream.Answer{Outcome: outcomeOf(e), Err: e, Wait: c.retryAfter(got.header)}
+		return stream.Answer{Outcome: outcomeOf(e), Err: e, Wait: stream.RetryAfter(got.header, c.now())}
 	}
 	return c.accepted(got)
 }
@@ -95,7 +90,7 @@ func (c *collector) accepted(got *reply) stream.Answer {
 	if kind, _, _ := mime.ParseMediaType(got.header.Get("Content-Type")); kind == "text/html" {
 		return stream.Answer{Outcome: stream.Denied, Err: errNotHEC}
 	}
-	a := stream.Answer{Wait: c.retryAfter(got.header)}
+	a := stream.Answer{Wait: stream.RetryAfter(got.header, c.now())}
 	if n := got.code(); a.Wait == 0 && (n == codeQueueFull || n == codeAckFull) {
 		a.Wait = easeOff
 	}
@@ -118,11 +113,12 @@ type call struct {
 	gzip                  bool
 }
 
-// call makes exactly one request. An error means that there was no answer.
+// call makes exactly one request. An error means that there was no answer, and is
+// for [stream.Unanswered]: its text may be the other side's.
 func (c *collector) call(ctx context.Context, in call) (*reply, error) {
 	req, err := http.NewRequestWithContext(ctx, in.method, c.base+in.path, bytes.NewReader(in.body))
 	if err != nil {
-		return nil, &transportError{"make request", err}
+		return nil, err
 	}
 	req.Header.Set("Authorization", "Splunk "+c.token)
 	req.Header.Set("User-Agent", "idtrail")
@@ -137,7 +133,7 @@ func (c *collector) call(ctx context.Context, in call) (*reply, error) {
 	}
 	res, err := c.client.Do(req)
 	if err != nil {
-		return nil, transportErrorOf(ctx, err)
+		return nil, err
 	}
 	defer func() { _ = res.Body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
@@ -147,68 +143,6 @@ func (c *collector) call(ctx context.Context, in call) (*reply, error) {
 		got.body = answer{}
 	}
 	return got, nil
-}
-
-// retryAfter reads how long the collector asks to be left alone.
-func (c *collector) retryAfter(h http.Header) time.Duration {
-	text := h.Get("Retry-After")
-	if n, err := strconv.Atoi(text); err == nil {
-		return time.Duration(min(max(n, 0), 1<<30)) * time.Second
-	}
-	if at, err := http.ParseTime(text); err == nil {
-		return max(at.Sub(c.now()), 0)
-	}
-	return 0
-}
-
-// transportError says in our own words why there was no answer: the words of
-// net/http may quote what the other side sent.
-type transportError struct {
-	text  string
-	cause error
-}
-
-func (e *transportError) Error() string { return e.text }
-
-// Unwrap is for errors.Is; its text is not to be shown.
-func (e *transportError) Unwrap() error { return e.cause }
-
-func transportErrorOf(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return &transportError{"call the collector: " + ctx.Err().Error(), ctx.Err()}
-	}
-	return &transportError{"call the collector: " + reason(err), err}
-}
-
-func reason(err error) string {
-	var (
-		timeout  net.Error
-		dns      *net.DNSError
-		issuer   x509.UnknownAuthorityError
-		hostname x509.HostnameError
-		invalid  x509.CertificateInvalidError
-		record   tls.RecordHeaderError
-	)
-	switch {
-	case errors.As(err, &dns):
-		return "its name cannot be resolved"
-	case errors.As(err, &issuer):
-		return "its certificate is signed by nobody known; set ca_file"
-	case errors.As(err, &hostname):
-		return "its certificate is for another name"
-	case errors.As(err, &invalid):
-		return "its certificate is not valid, or has expired"
-	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
-		return "it does not speak TLS; is it http?"
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return "connection refused"
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return "no answer in time"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return "connection was cut"
-	default:
-		return "no answer"
-	}
 }
 
 // gzipPool keeps compressors: each has some hundred kilobytes.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -207,51 +206,46 @@ func TestReceiptLost(t *testing.T) {
 	}
 }
 
-// What the other side sends instead of HTTP may hold the token.
+// Without an answer there is none, in our own words, and to who asks for
+// acknowledgements a receiver that is not trusted has denied them.
 func TestNoAnswer(t *testing.T) {
-	talk := func(answer string) string {
-		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	odd := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		c, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
-			t.Fatal(err)
+			panic(err)
 		}
-		t.Cleanup(func() { _ = l.Close() })
-		served := make(chan struct{})
-		t.Cleanup(func() { <-served })
-		t.Cleanup(func() { _ = l.Close() })
-		go func() { // ends when the listener is closed
-			defer close(served)
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				_, _ = c.Read(make([]byte, 4096)) // what was asked does not matter
-				_, _ = io.WriteString(c, answer)
-				_ = c.Close()
-			}
-		}()
-		return l.Addr().String()
-	}
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: "+token+"\r\n\r\n")
+		_ = c.Close()
+	}))
+	t.Cleanup(odd.Close)
 	tls := httptest.NewUnstartedServer(http.NotFoundHandler())
 	tls.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	tls.StartTLS()
 	t.Cleanup(tls.Close)
 	closed := httptest.NewServer(http.NotFoundHandler())
 	closed.Close()
-	tests := map[string]struct{ url, says string }{
-		"not HTTP":      {"http://" + talk("ERR "+token+"\r\n\r\n"), "no answer"},
-		"cut off":       {"http://" + talk(""), "cut"},
-		"not TLS":       {"https://" + talk("HTTP/1.1 400 "+token+"\r\n\r\n"), "TLS"},
-		"unknown issue": {tls.URL, "ca_file"},
-		"nobody there":  {closed.URL, "refused"},
+	tests := map[string]struct {
+		url, says string
+		want      stream.Outcome
+	}{
+		"not HTTP":      {odd.URL, "cut", stream.Unknown},
+		"unknown issue": {tls.URL, "ca_file", stream.Denied},
+		"nobody there":  {closed.URL, "refused", stream.Busy},
 	}
 	for name, tt := range tests {
-		s := newSink(t, func(o *splunk.Options) { o.URL = tt.url })
-		a := s.Protocol().Send(t.Context(), stream.Request{Body: []byte("{}"), Entries: 1})
-		if a.Outcome != stream.Unknown || !strings.Contains(fmt.Sprint(a.Err), tt.says) {
-			t.Errorf("%s: got %+v, want unknown that says %q", name, a, tt.says)
+		s := newSink(t, func(o *splunk.Options) { o.URL, o.Ack = tt.url, true })
+		p, _ := s.Protocol().(stream.Acknowledger)
+		a := p.Send(t.Context(), stream.Request{Body: []byte("{}"), Entries: 1})
+		_, err := p.Ask(t.Context(), p.Channel(), []int64{0})
+		if a.Outcome != tt.want || errors.Is(err, stream.ErrDenied) != (tt.want == stream.Denied) {
+			t.Errorf("%s: got %+v, want outcome %v; asked, %v", name, a, tt.want, err)
 		}
-		wantNoToken(t, a.Err)
+		for _, err := range []error{a.Err, err, s.Check(t.Context(), false)} {
+			if !strings.Contains(fmt.Sprint(err), tt.says) {
+				t.Errorf("%s: got %v, want it to say %q", name, err, tt.says)
+			}
+			wantNoToken(t, err)
+		}
 	}
 }
 

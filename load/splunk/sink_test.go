@@ -194,7 +194,7 @@ func eventFailures() map[string]failure {
 		"413":           {fault: status(413)},
 		"503 with wait": {fault: fake.HECFault{Fault: fake.Fault{Status: 503, Header: http.Header{"Retry-After": {"60"}}}}, calls: 5},
 	}
-	for _, n := range []int{500, 501, 502, 504} {
+	for _, n := range []int{500, 502, 504} {
 		all[fmt.Sprint("status ", n)] = failure{fault: status(n), resent: true, calls: 5}
 	}
 	all["code 8"] = failure{fault: code(8), resent: true, calls: 5}
@@ -207,7 +207,7 @@ func eventFailures() map[string]failure {
 	for _, n := range []int{5, 6, 12, 13, 15} {
 		all[fmt.Sprint("code ", n)] = failure{fault: code(n)}
 	}
-	for _, n := range []int{300, 302, 400, 401, 402, 403, 404, 405, 407, 415} {
+	for _, n := range []int{300, 302, 400, 401, 402, 403, 404, 405, 407, 415, 501} {
 		all[fmt.Sprint("status ", n)] = failure{fault: status(n), fails: stream.ErrDenied, calls: 5}
 	}
 	for _, n := range []int{1, 2, 3, 4, 7, 10, 11, 14, 16, 21, 22} {

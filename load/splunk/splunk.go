@@ -1,14 +1,10 @@
 package splunk
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/cookiejar"
-	"net/url"
 	"strings"
 	"time"
 
@@ -20,7 +16,6 @@ const (
 	// defaultMaxRequest is what Splunk Cloud asks for; Splunk Enterprise takes
 	// what its max_content_length says.
 	defaultMaxRequest = 1_000_000
-	defaultTimeout    = 60 * time.Second
 	// maxEntries is no limit of HEC's: it bounds what one lost answer sends twice.
 	maxEntries = 1000
 )
@@ -47,8 +42,7 @@ type Options struct {
 	// MaxRequest bytes of a request before compression; 1,000,000. An event that
 	// is larger alone is sent without its raw record.
 	MaxRequest int
-	// Timeout of one request; 60 s. A short one makes duplicates: the collector
-	// may have taken what it did not answer in time.
+	// Timeout of one request; [stream.DefaultTimeout] if zero.
 	Timeout time.Duration
 	// CAPEM are certificates to trust beside the system's.
 	CAPEM []byte
@@ -148,16 +142,12 @@ func newCollector(o Options) (*collector, error) {
 
 // baseURL returns the URL without the collector's own path.
 func baseURL(text string) (string, error) {
-	u, err := url.Parse(text)
-	// The error of url.Parse shows the whole text, which may hold a password.
-	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return "", errors.New("url is not of the form https://host:8088")
+	u, err := stream.ParseURL(text)
+	if err != nil {
+		return "", err
 	}
-	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return "", errors.New("url must not hold a user, a query or a fragment; the token goes to token")
-	}
-	if u.Scheme == "http" && !loopback(u.Hostname()) {
-		return "", fmt.Errorf("url of %s is plain http: the token would be sent in the clear; use https", u.Hostname())
+	if u.RawQuery != "" || u.ForceQuery {
+		return "", errors.New("url holds a query; the token goes to token")
 	}
 	path := strings.TrimRight(u.EscapedPath(), "/")
 	for _, own := range []string{"/services/collector/event/1.0", "/services/collector/event", "/services/collector"} {
@@ -167,11 +157,6 @@ func baseURL(text string) (string, error) {
 		}
 	}
 	return u.Scheme + "://" + u.Host + path, nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // checkToken refuses what cannot stand in a header: net/http's own error would
@@ -187,54 +172,15 @@ func checkToken(token string) error {
 }
 
 func (o Options) client() (*http.Client, error) {
-	transport := o.Transport
-	if transport == nil {
-		t, err := newTransport(o.CAPEM)
-		if err != nil {
-			return nil, err
-		}
-		transport = t
+	c, err := stream.NewClient(stream.ClientOptions{CAPEM: o.CAPEM, Timeout: o.Timeout, Transport: o.Transport})
+	if err != nil || !o.Ack {
+		return c, err
 	}
-	timeout := o.Timeout
-	if timeout <= 0 {
-		timeout = defaultTimeout
-	}
-	c := &http.Client{
-		Transport: transport, Timeout: timeout,
-		// A redirect would take the token, and the events, elsewhere.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	if o.Ack {
-		// Acknowledgements are known only to the indexer that took the request:
-		// a load balancer keeps us there by a cookie.
-		jar, err := cookiejar.New(nil)
-		if err != nil {
-			return nil, fmt.Errorf("make cookie jar: %w", err)
-		}
-		c.Jar = jar
+	// Acknowledgements are known only to the indexer that took the request: a
+	// load balancer keeps us there by a cookie.
+	c.Jar, err = cookiejar.New(nil)
+	if err != nil {
+		return nil, fmt.Errorf("make cookie jar: %w", err)
 	}
 	return c, nil
-}
-
-func newTransport(caPEM []byte) (*http.Transport, error) {
-	t := &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout: 10 * time.Second,
-		IdleConnTimeout:     90 * time.Second,
-		WriteBufferSize:     64 << 10,
-		ForceAttemptHTTP2:   true,
-	}
-	if len(caPEM) == 0 {
-		return t, nil
-	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool()
-	}
-	if !roots.AppendCertsFromPEM(caPEM) {
-		return nil, errors.New("ca_file holds no certificate in PEM form")
-	}
-	t.TLSClientConfig.RootCAs = roots
-	return t, nil
 }
