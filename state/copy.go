@@ -249,6 +249,9 @@ func (o *shared) localFile(ctx context.Context, l *lease, prior *object) (*sql.D
 			return openCurrent(ctx, path)
 		}
 	}
+	if err := refuseLocal(ctx, path); err != nil {
+		return nil, err
+	}
 	if err := dropFile(path); err != nil {
 		return nil, err
 	}
@@ -267,6 +270,30 @@ func (o *shared) localFile(ctx context.Context, l *lease, prior *object) (*sql.D
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
+}
+
+// refuseLocal keeps a file from being dropped that nobody shares: it is all that
+// is known.
+func refuseLocal(ctx context.Context, path string) error {
+	if _, err := os.Stat(path); err != nil {
+		return nil //nolint:nilerr // where there is none, there is nothing to keep
+	}
+	db, err := openFile(ctx, path, "rw")
+	if err != nil {
+		return ctx.Err() // it is no file of ours
+	}
+	id, err := meta(ctx, db, metaID)
+	if err == nil && id != "" {
+		var at lineage
+		if at, err = readLineage(ctx, db); err == nil && at.Generation < 0 {
+			err = errors.New("it is a state that is not shared; give the shared state a folder of its own")
+			return errors.Join(err, db.Close())
+		}
+	}
+	if err := db.Close(); err != nil {
+		return err
+	}
+	return ctx.Err() // what cannot be read tells nothing
 }
 
 func openCurrent(ctx context.Context, path string) (*sql.DB, error) {

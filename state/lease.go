@@ -144,23 +144,24 @@ func (w *worker) end() {
 }
 
 // hold begins to renew what was acquired by a request sent at begun.
-func (l *lease) hold(begun instant) {
+func (l *lease) hold(ctx context.Context, begun instant) {
+	l.parent = ctx
 	l.sent, l.generation = l.object.Renewed, l.object.Generation
 	l.changed = make(chan struct{}, 1)
-	l.lost, l.lose = context.WithCancelCause(context.Background())
+	l.lost, l.lose = context.WithCancelCause(context.WithoutCancel(ctx))
 	l.expiry = time.AfterFunc(holdFor, func() { _ = l.fence() }) // it remembers what it finds
 	l.accept(begun)
 	// The lease outlives the run's context: what it did is still published.
-	l.keeper.start(context.WithoutCancel(l.parent), l.keep)
+	l.keeper.start(context.WithoutCancel(ctx), l.keep)
 }
 
 // serve begins to publish the state, once it is there.
-func (l *lease) serve(db *sql.DB, path string) {
+func (l *lease) serve(ctx context.Context, db *sql.DB, path string) {
 	l.db, l.path = db, path
 	if l.object.Copy == nil {
 		l.copied = -1
 	}
-	l.publishers.start(context.WithoutCancel(l.parent), l.publishing, l.copying)
+	l.publishers.start(context.WithoutCancel(ctx), l.publishing, l.copying)
 }
 
 // moved says that there is something to publish.
@@ -388,6 +389,8 @@ func (l *lease) losing(why string) error {
 }
 
 // close publishes the state a last time, copies it, and lets go of the source.
+//
+//nolint:contextcheck // what was done is published however the run's context ended
 func (l *lease) close() error {
 	if l == nil {
 		return nil

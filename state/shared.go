@@ -87,7 +87,7 @@ func (o *shared) open(ctx context.Context, source string, anew bool) (*DB, error
 	if err != nil {
 		return nil, errors.Join(opening(o.o.Dir, source, err), l.close(), lock.Close())
 	}
-	l.serve(db, file(o.o.Dir, source))
+	l.serve(ctx, db, file(o.o.Dir, source))
 	return &DB{db: db, lock: lock, lease: l, source: source}, nil
 }
 
@@ -105,9 +105,9 @@ func (o *shared) acquire(ctx context.Context, source string, anew bool) (l *leas
 		next, old, etag, err := o.take(ctx, source, me, anew)
 		if err == nil {
 			l := &lease{
-				objects: o.objects, source: source, log: o.o.Log, clock: o.clock, parent: ctx, object: next, etag: etag,
+				objects: o.objects, source: source, log: o.o.Log, clock: o.clock, object: next, etag: etag,
 			}
-			l.hold(begun)
+			l.hold(ctx, begun)
 			return l, old, nil
 		}
 		if !errors.Is(err, blob.ErrChanged) && !errors.Is(err, blob.ErrExist) {

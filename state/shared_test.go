@@ -29,11 +29,18 @@ type host struct {
 	name string
 	dir  string
 	net  *blobtest.Faulty
+	down atomic.Bool
 }
 
 func newHost(t *testing.T, store blob.Store, name string, skew time.Duration) *host {
 	t.Helper()
 	h := &host{name: name, dir: t.TempDir(), net: &blobtest.Faulty{Store: store}}
+	h.net.Before = func(string, string) error {
+		if h.down.Load() {
+			return errCut
+		}
+		return nil
+	}
 	h.Opener = state.Shared(state.SharedOptions{
 		Store: h.net, Dir: h.dir, Owner: state.Owner{Host: name, PID: 7},
 		Now: func() time.Time { return time.Now().Add(skew) },
@@ -41,12 +48,7 @@ func newHost(t *testing.T, store blob.Store, name string, skew time.Duration) *h
 	return h
 }
 
-func (h *host) cut(cut bool) {
-	h.net.Before = nil
-	if cut {
-		h.net.Before = func(string, string) error { return errCut }
-	}
-}
+func (h *host) cut(cut bool) { h.down.Store(cut) }
 
 var errCut = errors.New("cable cut")
 
@@ -923,6 +925,25 @@ func TestARebuiltStateKnowsNothing(t *testing.T) {
 			}
 			closeState(t, d)
 		})
+	}
+}
+
+// TestALocalStateIsNotDropped: somebody points a shared state at its folder.
+func TestALocalStateIsNotDropped(t *testing.T) {
+	h := newHost(t, blobtest.NewMemory(), "one", 0)
+	d, err := state.Local(h.dir).Open(t.Context(), "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(t, d)
+	closeState(t, d)
+	for range 2 {
+		if _, err := h.Open(t.Context(), "acme"); err == nil || !strings.Contains(err.Error(), "not shared") {
+			t.Errorf("got %v", err)
+		}
+	}
+	if s, err := state.Local(h.dir).Show(t.Context(), "acme"); err != nil || s.Head == nil || s.Head.Segment != 2 {
+		t.Errorf("it was changed: %+v, %v", s, err)
 	}
 }
 
