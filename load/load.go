@@ -185,6 +185,9 @@ type Plan struct {
 	// position is to be moved.
 	Done   bool
 	Counts Counts
+	// Reopened says that it was finished before and is being rewritten: that is
+	// to be finished, and not to be delivered.
+	Reopened bool
 }
 
 // Checker is a sink that can prove that it could deliver. With write, it may

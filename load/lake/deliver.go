@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"os"
 	"slices"
 
 	"github.com/idtrail/idtrail/internal/blob"
@@ -58,20 +60,10 @@ func (s *Sink) deliver(ctx context.Context, b load.Batch) (load.Counts, error) {
 // completed: afterwards nobody would look for it.
 func (s *Sink) write(ctx context.Context, r *Record, b load.Batch) error {
 	fresh := s.takeFresh(recordKey(r.Sink, r.Source, r.From))
-	w := &batchWriter{sink: s, record: r}
-	defer w.abandon()
-	for row, err := range b.Rows {
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err == nil {
-			err = w.add(ctx, row)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if err := w.closeObject(ctx); err != nil {
+	w := &batchWriter{sink: s, record: r, keep: func(ctx context.Context, o Object, body *os.File) error {
+		return putObject(ctx, s.o.Store, o, body)
+	}}
+	if err := w.all(ctx, b.Rows); err != nil {
 		return err
 	}
 	r.Mapping, r.Writer = b.Mapping, s.o.Writer
@@ -105,6 +97,8 @@ func (s *Sink) removeLeftovers(ctx context.Context, r *Record) error {
 type batchWriter struct {
 	sink   *Sink
 	record *Record
+	// keep is given each object, made.
+	keep func(context.Context, Object, *os.File) error
 
 	at      place
 	part    int
@@ -115,6 +109,22 @@ type batchWriter struct {
 	rows    int64
 	// last is the time of the last event at this place.
 	last int64
+}
+
+func (w *batchWriter) all(ctx context.Context, rows iter.Seq2[load.Row, error]) error {
+	defer w.abandon()
+	for row, err := range rows {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err == nil {
+			err = w.add(ctx, row)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return w.closeObject(ctx)
 }
 
 func (w *batchWriter) add(ctx context.Context, row load.Row) error {
@@ -181,7 +191,7 @@ func (w *batchWriter) openObject() (err error) {
 	return w.enc.begin(w.file)
 }
 
-// closeObject finishes the open object, if there is one, and stores it.
+// closeObject finishes the open object, if there is one, and has it kept.
 func (w *batchWriter) closeObject(ctx context.Context) error {
 	if w.file == nil {
 		return nil
@@ -197,7 +207,7 @@ func (w *batchWriter) closeObject(ctx context.Context) error {
 		return fmt.Errorf("read back %s: %w", key, err)
 	}
 	o := Object{Key: key, SHA256: sum, Rows: w.rows, Bytes: size}
-	if err := putObject(ctx, w.sink.o.Store, o, w.file.f); err != nil {
+	if err := w.keep(ctx, o, w.file.f); err != nil {
 		return err
 	}
 	r.Objects = append(r.Objects, o)

@@ -264,8 +264,9 @@ func TestRecord(t *testing.T) {
 
 func TestNewerRecordRefused(t *testing.T) {
 	for text, want := range map[string]string{
-		`{"format":2,"state":{"new":"shape"}}`:                                      "format 2",
+		`{"format":3,"state":{"new":"shape"}}`:                                      "format 3",
 		`{"format":1,"state":"done"}`:                                               "altered",
+		`{"format":1,"state":"reopened"}`:                                           "altered",
 		`{"format":1,"state":"open","sink":"lake","source":"acme","from":2,"to":3}`: "moved or altered",
 		`{`: "unexpected end",
 	} {
@@ -278,7 +279,7 @@ func TestNewerRecordRefused(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "flushes/lake/acme/000000000001.json") {
 			t.Errorf("%s: got error %v, want one with %q and the key", text, err, want)
 		}
-		if newer := errors.Is(err, lake.ErrNewer); newer != strings.Contains(text, `"format":2`) {
+		if newer := errors.Is(err, lake.ErrNewer); newer != strings.Contains(text, `"format":3`) {
 			t.Errorf("%s: is ErrNewer: %v", text, newer)
 		}
 	}
