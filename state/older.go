@@ -132,3 +132,16 @@ func (d *DB) SetMemo(ctx context.Context, name, value string) error {
 	}
 	return nil
 }
+
+// ClearRejects forgets the rejects of the mapping kept of segments from to to-1:
+// they were mapped again.
+func (d *DB) ClearRejects(ctx context.Context, from, to int64) error {
+	err := d.write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM reject WHERE sink = '' AND segment >= ? AND segment < ?`, from, to)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("forget rejects of %s: %w", d.source, err)
+	}
+	return nil
+}

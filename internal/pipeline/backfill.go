@@ -111,9 +111,9 @@ func (p *Pipeline) backfill(ctx context.Context, st *state.DB, source Source, o 
 		return failure
 	}
 	// What was landed before a failure is delivered all the same.
-	v := &delivery{p: p, st: st, source: source, limits: limits}
+	v := &delivery{p: p, st: st, source: source, limits: limits, identity: l.identity}
 	r.Sinks = v.all(ctx)
-	return failure
+	return errors.Join(failure, v.checkpoint(ctx))
 }
 
 func (l *lander) backfill(ctx context.Context, r *BackfillReport) error {

@@ -198,6 +198,9 @@ func (c *checkpointer) stand(ctx context.Context, note *proof.Checkpoint) error 
 			note.Number, note.Head, note.HeadHash, errChain)
 	}
 	c.headHash, c.records, c.gaps = note.HeadHash, note.Records, note.Gaps
+	if c.identity == "" {
+		c.identity = note.Identity
+	}
 	return nil
 }
 
@@ -234,7 +237,7 @@ func (c *checkpointer) gather(ctx context.Context) (*proof.Checkpoint, state.Che
 	if upto.Flushed == nil {
 		upto.Flushed = map[string]int64{}
 	}
-	err := errors.Join(c.gatherSegments(ctx, next))
+	err := c.gatherSegments(ctx, next)
 	for _, add := range []func(context.Context, *proof.Checkpoint, map[string]int64) error{c.gatherFlushes, c.gatherChanges} {
 		if err == nil {
 			err = add(ctx, next, upto.Flushed)
@@ -299,6 +302,9 @@ func (c *checkpointer) gatherFlushes(ctx context.Context, next *proof.Checkpoint
 		}
 		for flushed[sink] < pos.Next.Segment && next.Entries() < proof.MaxEntries {
 			f, err := c.flush(ctx, lake.RecordKey(sink, c.source.Name, flushed[sink]))
+			if errors.Is(err, blob.ErrNotExist) {
+				break // a sink may keep its lake elsewhere
+			}
 			if err != nil {
 				return err
 			}
@@ -312,16 +318,12 @@ func (c *checkpointer) gatherFlushes(ctx context.Context, next *proof.Checkpoint
 	return nil
 }
 
-// flush reads a flush record; nil where it is not completed, or not there: a
-// sink may keep its lake elsewhere.
+// flush reads a flush record; nil where it is not completed. blob.ErrNotExist.
 func (c *checkpointer) flush(ctx context.Context, key string) (*proof.Flush, error) {
 	if c.p.Lake == nil {
-		return nil, nil
+		return nil, blob.ErrNotExist
 	}
 	body, _, err := c.p.Lake.Get(ctx, key)
-	if errors.Is(err, blob.ErrNotExist) {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, fmt.Errorf("read flush record %s: %w", key, err)
 	}
@@ -378,7 +380,8 @@ func (c *checkpointer) change(ctx context.Context, next *proof.Checkpoint, key s
 		return false, err
 	}
 	text, _, err := c.p.Keys.Open(msg)
-	if err != nil && !errors.Is(err, proof.ErrUnsigned) && !errors.Is(err, proof.ErrKey) || err != nil && c.p.Signer.Signs() && !c.ours(msg, text) {
+	isRead := err == nil || errors.Is(err, proof.ErrUnsigned) || errors.Is(err, proof.ErrKey)
+	if !isRead || err != nil && c.p.Signer.Signs() && !c.ours(msg, text) {
 		// Not written by a run: to name it would make it believed.
 		c.p.log().Warn("a record of a change is not signed as it should be, and was left out (idtrail verify says more)", "source", c.source.Name, "note", key)
 		return true, nil
@@ -387,22 +390,34 @@ func (c *checkpointer) change(ctx context.Context, next *proof.Checkpoint, key s
 	if err != nil {
 		return false, fmt.Errorf("believe %s: %w", key, err)
 	}
-	var flushes []proof.Flush
-	if change.Kind == proof.Replay {
-		for _, o := range change.Objects {
-			if o.Store != proof.Lake || !strings.HasPrefix(o.Key, "flushes/") {
-				continue
-			}
-			f, err := c.flush(ctx, o.Key)
-			if err != nil || f == nil {
-				return false, err
-			}
-			flushes = append(flushes, *f)
-		}
+	flushes, finished, err := c.rewritten(ctx, change)
+	if err != nil || !finished {
+		return false, err
 	}
 	next.Changes = append(next.Changes, proof.Reference{Key: key, Hash: proof.HashText(text)})
 	next.Flushes = append(next.Flushes, flushes...)
 	return true, nil
+}
+
+// rewritten are the flushes that a replay wrote anew, once all are completed.
+func (c *checkpointer) rewritten(ctx context.Context, change *proof.Change) (flushes []proof.Flush, finished bool, err error) {
+	if change.Kind != proof.Replay {
+		return nil, true, nil
+	}
+	for _, o := range change.Objects {
+		if o.Store != proof.Lake || !strings.HasPrefix(o.Key, "flushes/") {
+			continue
+		}
+		f, err := c.flush(ctx, o.Key)
+		switch {
+		case errors.Is(err, blob.ErrNotExist): // verify says so, where it was listed
+		case err != nil || f == nil:
+			return nil, false, err
+		default:
+			flushes = append(flushes, *f)
+		}
+	}
+	return flushes, true, nil
 }
 
 // ours says whether a note bears the signature that this run would give it.

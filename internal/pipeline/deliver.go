@@ -9,7 +9,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/idtrail/idtrail/internal/blob"
+	"github.com/idtrail/idtrail/internal/segment"
 	"github.com/idtrail/idtrail/load"
+	"github.com/idtrail/idtrail/load/lake"
 	"github.com/idtrail/idtrail/schema"
 	"github.com/idtrail/idtrail/state"
 	"github.com/idtrail/idtrail/transform"
@@ -22,6 +24,8 @@ type delivery struct {
 	st     *state.DB
 	source Source
 	limits Limits
+	// identity of the source, for its checkpoints.
+	identity string
 	// firstNotice is where a new sink begins among the notices.
 	firstNotice int64
 	// noticesOnly: records are not delivered.
@@ -47,7 +51,35 @@ func (v *delivery) all(ctx context.Context) []SinkReport {
 		})
 	}
 	_ = group.Wait() // the functions return no error: it is in the reports
+	if err := v.forgetAgain(ctx); err != nil {
+		v.p.log().Warn("records that were given again are not forgotten yet", "source", v.source.Name, "error", err)
+	}
 	return reports
+}
+
+// identify finds out which identity the source's chain belongs to, where the
+// source itself is not opened.
+func (v *delivery) identify(ctx context.Context) error {
+	head, _, ok, err := v.st.Head(ctx)
+	if err != nil || !ok {
+		return err
+	}
+	seg, err := segment.ReadHeader(ctx, v.p.Raw, v.source.Name, head)
+	if err != nil {
+		return err
+	}
+	v.identity, v.source.Kind = seg.Header.Identity, seg.Header.Kind
+	return nil
+}
+
+// checkpoint writes down what is new in raw and lake.
+func (v *delivery) checkpoint(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	err := v.p.checkpoint(ctx, v.st, v.source, v.identity)
+	v.p.trace("checkpoint.written")
+	return err
 }
 
 func (v *delivery) sinks() []Sink {
@@ -163,8 +195,19 @@ func (d *deliverer) flush(ctx context.Context, sink load.Planner, from int64) er
 		return err
 	}
 	d.p.trace("flush.planned")
+	if plan.Reopened {
+		if err := d.finishReopened(ctx, plan); err != nil {
+			return err
+		}
+		if plan, err = sink.Plan(ctx, d.source.Name, from, end); err != nil {
+			return err
+		}
+	}
 	if plan.Done {
 		return d.adoptFlush(ctx, plan)
+	}
+	if err := d.st.BeginFlush(ctx, state.OpenFlush{Sink: d.sink.Name(), From: plan.From, To: plan.To}); err != nil {
+		return err
 	}
 	m := &mapping{source: d.source.Name, mapper: d.source.Mapper}
 	batch := load.Batch{
@@ -180,6 +223,19 @@ func (d *deliverer) flush(ctx context.Context, sink load.Planner, from int64) er
 	}
 	d.p.trace("flush.written")
 	return d.flushed(ctx, res, m)
+}
+
+// finishReopened finishes a rewriting that the state did not live to know.
+func (d *deliverer) finishReopened(ctx context.Context, plan load.Plan) error {
+	for r, err := range lake.Open(d.p.Lake).Flushes(ctx, d.sink.Name(), d.source.Name) {
+		if err != nil {
+			return err
+		}
+		if r.From == plan.From {
+			return d.finishOne(ctx, r)
+		}
+	}
+	return nil
 }
 
 // adoptFlush moves the position over a flush that was finished before, which

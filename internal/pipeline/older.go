@@ -52,8 +52,12 @@ func (o *older) recall(ctx context.Context, from, to time.Time) error {
 	if err != nil {
 		return err
 	}
+	pruned, err := prunedBefore(ctx, o.l.st)
+	if err != nil {
+		return err
+	}
 	for _, seq := range seqs {
-		if o.read[seq] {
+		if o.read[seq] || seq < pruned {
 			continue
 		}
 		seg, err := segment.Read(ctx, o.l.p.Raw, o.l.source.Name, seq)

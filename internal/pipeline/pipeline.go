@@ -31,8 +31,15 @@ type Source struct {
 	// Since is where a first run begins.
 	Since time.Time
 	// Mapper maps its records.
-	Mapper *transform.Mapper
+	Mapper Mapper
 }
+
+// Mapper maps a landed record, as transform.Mapper does.
+type Mapper interface {
+	Map(kind schema.Kind, line []byte, landedAt time.Time) (transform.Result, error)
+}
+
+var _ Mapper = (*transform.Mapper)(nil)
 
 // Limits bound a run. Zero values take the defaults.
 type Limits struct {
@@ -240,8 +247,14 @@ func (p *Pipeline) landAndDeliver(ctx context.Context, st *state.DB, source Sour
 	p.trace("run.noted")
 	// Where what raw holds is in doubt, nothing more is built on it; that it is,
 	// is told.
-	v := &delivery{p: p, st: st, source: source, limits: limits, firstNotice: first, noticesOnly: errors.Is(r.Err, errChain)}
+	v := &delivery{p: p, st: st, source: source, limits: limits, identity: l.identity, firstNotice: first, noticesOnly: errors.Is(r.Err, errChain)}
+	if !v.noticesOnly {
+		r.Err = errors.Join(r.Err, v.finishRewritings(ctx))
+	}
 	r.Sinks = v.all(ctx)
+	if ctx.Err() == nil && l.src != nil && !v.noticesOnly {
+		r.Err = errors.Join(r.Err, p.checkpoint(ctx, st, source, l.identity))
+	}
 	r.LastDrain, err = st.LastDrain(ctx)
 	if ctx.Err() == nil {
 		r.Err = errors.Join(r.Err, err)

@@ -25,9 +25,11 @@ const keptRejects = 1000
 // mapping turns landed records into rows, and counts what became of them.
 type mapping struct {
 	source   string
-	mapper   *transform.Mapper
+	mapper   Mapper
 	tally    state.Tally
 	rejected []schema.Reject // the newest, at most keptRejects
+	// all, unless nil, gets the place of every reject.
+	all map[schema.Position]bool
 }
 
 // origin is what a record's segment says of all its records.
@@ -40,6 +42,9 @@ func originOf(h *segment.Header) origin { return origin{landedAt: h.LandedAt, sn
 
 // rows maps one record. A record that cannot be mapped gives one reject.
 func (m *mapping) rows(rec segment.Record, o origin) []load.Row {
+	if rec.Kind == schema.KindErased {
+		return nil
+	}
 	m.tally.Records++
 	res, err := m.mapper.Map(rec.Kind, rec.Line, o.landedAt)
 	n := len(res.Events) + len(res.Users) + len(res.Settings)
@@ -69,6 +74,9 @@ func (m *mapping) rows(rec segment.Record, o origin) []load.Row {
 
 func (m *mapping) reject(rec segment.Record, o origin, err error) load.Row {
 	m.tally.Rejected++
+	if m.all != nil {
+		m.all[rec.At] = true
+	}
 	r := schema.Reject{
 		Source: m.source, Segment: rec.At.Segment, Record: rec.At.Record, ID: recordID(rec.Kind, rec.Line),
 		Kind: rec.Kind, Reason: validText(err.Error()), Mapping: transform.Version, LandedAt: o.landedAt,

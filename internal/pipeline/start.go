@@ -17,7 +17,10 @@ func (d *deliverer) place(ctx context.Context) (pos state.Position, placed bool,
 		return pos, false, err
 	}
 	pos, placed, err = d.st.Find(ctx, d.sink.Name())
-	if err != nil || placed || d.noticesOnly {
+	if err != nil || d.noticesOnly {
+		return pos, placed, err
+	}
+	if err := d.beginAgain(ctx, !placed); err != nil || placed {
 		return pos, placed, err
 	}
 	at, ok, err := d.start(ctx)
@@ -84,7 +87,7 @@ func (d *deliverer) firstIn(ctx context.Context, seq int64, t time.Time) (at sch
 }
 
 func since(rec segment.Record, landedAt, t time.Time) bool {
-	if rec.Kind.InSnapshot() {
+	if rec.Kind.InSnapshot() || rec.Kind == schema.KindErased {
 		return false
 	}
 	at, _ := transform.When(rec.Kind, rec.Line, landedAt)

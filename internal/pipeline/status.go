@@ -127,6 +127,11 @@ func sinkStatus(ctx context.Context, st *state.DB, sink Sink) (s SinkStatus, err
 			return s, err
 		}
 	}
+	again, _, err := st.Find(ctx, s.Sink+state.AgainSuffix)
+	if err != nil {
+		return s, err
+	}
+	s.Tally.Add(again.Tally)
 	s.Notices = &NoticeStatus{}
 	known := false
 	if s.Notices.Position, known, err = st.Find(ctx, s.Sink+state.NoticeSuffix); err != nil || !known {

@@ -43,7 +43,11 @@ func (d *deliverer) stream(ctx context.Context) error {
 	defer cancel()
 	if placed && !d.noticesOnly {
 		began := d.p.now()
-		if err := d.conclude(ctx, d.sink.Name(), began, d.records(within, pos)); err != nil {
+		err := d.again(within, pos)
+		if err == nil {
+			err = d.records(within, pos)
+		}
+		if err := d.conclude(ctx, d.sink.Name(), began, err); err != nil {
 			return err // a receiver that is down is not tried twice in a run
 		}
 	}
@@ -239,12 +243,19 @@ func (w *walk) stop(ctx context.Context, until time.Time) error {
 // events.
 func (w *walk) record(rec segment.Record, o origin) error {
 	next := schema.Position{Segment: rec.At.Segment, Record: rec.At.Record + 1}
-	if rec.Kind.InSnapshot() {
+	if rec.Kind.InSnapshot() || rec.Kind == schema.KindErased {
 		return w.hand(nil, next)
 	}
 	w.m.tally, w.m.rejected = state.Tally{}, nil
-	rows := w.m.rows(rec, o)
+	rows := w.label(w.m.rows(rec, o))
 	what := outcome{records: 1, rejected: int32(w.m.tally.Rejected), events: int32(w.m.tally.Events)} //nolint:gosec // of one record
+	rows, what.filtered = w.d.shape(rows)
+	w.b.ledger.add(rec.At, what, w.m.rejected)
+	return w.hand(rows, next)
+}
+
+// label keeps the events of a record's rows, and marks them.
+func (w *walk) label(rows []load.Row) []load.Row {
 	events := rows[:0]
 	for _, row := range rows {
 		if row.Event == nil {
@@ -255,9 +266,7 @@ func (w *walk) record(rec segment.Record, o origin) error {
 		}
 		events = append(events, row)
 	}
-	events, what.filtered = w.d.shape(events)
-	w.b.ledger.add(rec.At, what, w.m.rejected)
-	return w.hand(events, next)
+	return events
 }
 
 // gaps hands out the gaps a header declares, as events: they count as fanned

@@ -58,6 +58,9 @@ func (p *Pipeline) Users(ctx context.Context, source Source, snap state.LandedSn
 func usersOf(seg *segment.Segment, source Source) iter.Seq[schema.User] {
 	return func(yield func(schema.User) bool) {
 		for rec := range seg.Records() {
+			if rec.Kind == schema.KindErased {
+				continue
+			}
 			res, err := source.Mapper.Map(rec.Kind, rec.Line, seg.Header.LandedAt)
 			if err != nil {
 				continue
