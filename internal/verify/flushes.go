@@ -189,8 +189,8 @@ func (s *inspection) asListed(f *flushed) {
 	switch {
 	case !ok, f.wrong, s.notes.becomes(proof.Lake, f.key, was.Record, f.hash):
 		return
-	case s.notes.replayed[version{proof.Lake, f.key, was.Record}]:
-		return // written anew, as a change says; the next checkpoint lists it
+	case f.record.State != lake.StateCompleted && s.notes.isChanged(proof.Lake, f.key, was.Record):
+		return // under way, as a change says
 	}
 	f.wrong = true
 	s.find(Altered, f.key, "its SHA-256 is not the one its checkpoint states%s", s.rewritten(was, f.record))
@@ -265,8 +265,7 @@ func (s *inspection) landedIn(from, to int64) (records, gaps int64, known bool) 
 // hasGone says whether a change removed an object that the record names.
 func (s *inspection) hasGone(r *lake.Record) bool {
 	return slices.ContainsFunc(r.Objects, func(o lake.Object) bool {
-		_, ok := s.notes.changed[version{proof.Lake, o.Key, o.SHA256}]
-		return ok || s.notes.gone(proof.Lake, o.Key, "")
+		return s.notes.isChanged(proof.Lake, o.Key, o.SHA256) || s.notes.gone(proof.Lake, o.Key, "")
 	})
 }
 

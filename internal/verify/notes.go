@@ -29,9 +29,6 @@ type notes struct {
 	changed map[version]proof.ChangedObject
 	removed map[string]bool
 	erased  map[string]int64
-	// replayed are flush records that a change says are written anew, by the
-	// SHA-256 they had.
-	replayed map[version]bool
 	// pruned is the newest segment a change removed, with its header's hash.
 	pruned     int64
 	prunedHash string
@@ -55,7 +52,7 @@ func noNotes() notes {
 	return notes{
 		segments: map[int64]listed{}, byFile: map[string]int64{}, gaps: map[int64][]proof.Gap{},
 		flushes: map[flushName]proof.Flush{}, changed: map[version]proof.ChangedObject{},
-		removed: map[string]bool{}, erased: map[string]int64{}, replayed: map[version]bool{}, pruned: -1,
+		removed: map[string]bool{}, erased: map[string]int64{}, pruned: -1,
 	}
 }
 
@@ -336,8 +333,6 @@ func (s *inspection) takeChange(f *noteFile) {
 		}
 		n.changed[version{o.Store, o.Key, o.Old}] = o
 		switch {
-		case c.Kind == proof.Replay:
-			n.replayed[version{o.Store, o.Key, o.Old}] = true
 		case o.New == "":
 			n.removed[o.Store+":"+o.Key] = true
 		case o.Store == proof.Raw:
@@ -410,6 +405,12 @@ func (n *notes) becomes(store, key, was, now string) bool {
 		was = c.New
 	}
 	return false
+}
+
+// isChanged says that a change made something else of an object's content.
+func (n *notes) isChanged(store, key, was string) bool {
+	_, ok := n.changed[version{store, key, was}]
+	return ok
 }
 
 // gone says that a change removed an object that had the content was, or, where
