@@ -91,10 +91,10 @@ type lease struct {
 	source  string
 	log     *slog.Logger
 	clock   clock
-	// parent is the context of the run, asked only whether it was told to stop.
-	parent context.Context
-	db     *sql.DB
-	path   string // of db
+	db      *sql.DB
+	path    string // of db
+	// finish ends the hold, within less time once the run was told to stop.
+	finish func() error
 
 	// lost ends, with its cause, when the source is no longer ours.
 	lost context.Context
@@ -145,7 +145,7 @@ func (w *worker) end() {
 
 // hold begins to renew what was acquired by a request sent at begun.
 func (l *lease) hold(ctx context.Context, begun instant) {
-	l.parent = ctx
+	l.finish = sync.OnceValue(func() error { return l.finishing(ctx) })
 	l.sent, l.generation = l.object.Renewed, l.object.Generation
 	l.changed = make(chan struct{}, 1)
 	l.lost, l.lose = context.WithCancelCause(context.WithoutCancel(ctx))
@@ -280,22 +280,15 @@ func (l *lease) again() {
 
 // publish writes the state as it is now.
 func (l *lease) publish(ctx context.Context) error {
-	return l.publishAnd(ctx, func(*object) {})
-}
-
-func (l *lease) publishAnd(ctx context.Context, change func(*object)) error {
 	select {
 	case <-l.changed: // what moved so far is in it
 	default:
 	}
 	s, at, err := l.collect(ctx)
 	if err != nil {
-		return fmt.Errorf("publish state of %s: %w", l.source, err)
+		return err
 	}
-	return l.write(ctx, func(o *object) {
-		o.State, o.Published = s, at
-		change(o)
-	})
+	return l.write(ctx, func(o *object) { o.State, o.Published = s, at })
 }
 
 // collect reads what is to be published, and notes in the file that it is at or
@@ -311,7 +304,10 @@ func (l *lease) collect(ctx context.Context) (s Summary, at lineage, err error) 
 		}
 		return putLineage(ctx, tx, at)
 	})
-	return s, at, err
+	if err != nil {
+		return Summary{}, lineage{}, fmt.Errorf("read state of %s: %w", l.source, err)
+	}
+	return s, at, nil
 }
 
 // write replaces the object by what change makes of it, while it is ours. With
@@ -389,21 +385,24 @@ func (l *lease) losing(why string) error {
 }
 
 // close publishes the state a last time, copies it, and lets go of the source.
-//
-//nolint:contextcheck // what was done is published however the run's context ended
 func (l *lease) close() error {
 	if l == nil {
 		return nil
 	}
+	return l.finish()
+}
+
+// finishing does it; what the run did is published however its context ended.
+func (l *lease) finishing(run context.Context) error {
 	l.publishers.end()
 	lost := l.fence()
 	var errs []error
 	if l.taken() == nil && l.db != nil {
-		errs = append(errs, l.closeCopy())
+		errs = append(errs, l.closeCopy(run))
 	}
 	l.keeper.end()
 	if l.taken() == nil {
-		errs = append(errs, l.release())
+		errs = append(errs, l.release(run))
 	}
 	l.expiry.Stop()
 	l.lose(fmt.Errorf("%w: the state of %s was closed", ErrLost, l.source))
@@ -412,11 +411,11 @@ func (l *lease) close() error {
 
 // closeCopy publishes what is not, so that it is known whatever becomes of the
 // copy; then it copies what the newest copy lacks.
-func (l *lease) closeCopy() error {
+func (l *lease) closeCopy(run context.Context) error {
 	if l.changes.Load() == l.copied {
 		return nil
 	}
-	ctx, cancel := l.within(copyFor, copyHurried)
+	ctx, cancel := within(run, copyFor, copyHurried)
 	defer cancel()
 	if len(l.changed) > 0 {
 		if err := l.publish(ctx); err != nil {
@@ -430,28 +429,32 @@ func (l *lease) closeCopy() error {
 	return nil
 }
 
-// release publishes the state and lets the next run take it at once.
-func (l *lease) release() error {
-	ctx, cancel := l.within(closeFor, closeHurried)
+// release publishes the state and lets the next run take it at once. Where the
+// file cannot be read any more, what was published last stands.
+func (l *lease) release(run context.Context) error {
+	ctx, cancel := within(run, closeFor, closeHurried)
 	defer cancel()
-	for {
-		var err error
-		letGo := func(o *object) { o.Released = true }
-		if l.db != nil {
-			err = l.publishAnd(ctx, letGo)
-		} else {
-			err = l.write(ctx, letGo)
+	var unread error
+	change := func(o *object) { o.Released = true }
+	if l.db != nil {
+		s, at, err := l.collect(ctx)
+		if err == nil {
+			change = func(o *object) { o.Released, o.State, o.Published = true, s, at }
 		}
+		unread = err
+	}
+	for {
+		err := l.write(ctx, change)
 		if err == nil || errors.Is(err, ErrLost) || !wait(ctx, retryAfter/4) {
-			return err
+			return errors.Join(unread, err)
 		}
 	}
 }
 
-// within is a time to close: less of it once the run was told to stop.
-func (l *lease) within(most, hurried time.Duration) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.parent), most)
-	stop := context.AfterFunc(l.parent, func() {
+// within is a time to finish a run in: less of it once it was told to stop.
+func within(run context.Context, most, hurried time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(run), most)
+	stop := context.AfterFunc(run, func() {
 		wait(ctx, hurried)
 		cancel()
 	})

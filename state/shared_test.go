@@ -16,6 +16,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/idtrail/idtrail/internal/blob"
 	"github.com/idtrail/idtrail/internal/blob/blobtest"
 	"github.com/idtrail/idtrail/schema"
@@ -766,6 +768,7 @@ func TestARunThatIsToldToStopPublishes(t *testing.T) {
 		fill(t, d)
 		stop()
 		closeState(t, d)
+		closeState(t, d) // once more does nothing
 		s := published(t, h)
 		if !s.Holding.Released || s.Head == nil || s.Head.Segment != 2 || len(copiesIn(store)) != 1 {
 			t.Errorf("got %+v, copies %q", s, copiesIn(store))
@@ -816,6 +819,27 @@ func (s *hanging) PutMatch(ctx context.Context, key, etag string, body blob.Body
 		return blob.Info{}, ctx.Err()
 	}
 	return s.Store.PutMatch(ctx, key, etag, body)
+}
+
+// TestAFileThatFails: what was published last stands, and the source is free.
+func TestAFileThatFails(t *testing.T) {
+	bubble(t, func(t *testing.T, store *blobtest.Memory) {
+		h := newHost(t, store, "one", 0)
+		d := h.open(t)
+		fill(t, d)
+		time.Sleep(5 * time.Second)
+		want := published(t, h).Summary
+		state.Break(t, d)
+		began := time.Now()
+		if err := d.Close(); err == nil {
+			t.Error("a file that cannot be read was closed without a word")
+		}
+		s := published(t, h)
+		if !s.Holding.Released || !cmp.Equal(s.Summary, want) || time.Since(began) > time.Second {
+			t.Errorf("got %+v after %v\nwant %+v", s, time.Since(began), want)
+		}
+		closeState(t, newHost(t, store, "two", 0).open(t))
+	})
 }
 
 // TestACutThatEnds: shorter than the lease it does no harm.

@@ -84,8 +84,6 @@ func opening(dir, source string, err error) error {
 // Close closes the file and lets go of the source. A shared state is published
 // before, even where the context it was opened with has ended; ErrLost if it
 // was lost.
-//
-//nolint:contextcheck // what was done is published however the run's context ended
 func (d *DB) Close() error {
 	errs := []error{d.lease.close(), d.db.Close()}
 	if d.lock != nil {
