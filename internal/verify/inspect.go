@@ -76,7 +76,7 @@ func inspect(ctx context.Context, o Options, source string) (*inspection, error)
 // before it was.
 func (s *inspection) run(ctx context.Context) error {
 	if s.o.Deep {
-		s.ids = &idSet{dir: s.o.TempDir, limit: idsInMemory}
+		s.ids = &idSet{dir: s.o.TempDir, limit: s.o.IDsInMemory}
 		defer s.ids.close()
 	}
 	for _, step := range []func(context.Context) error{

@@ -66,7 +66,9 @@ type Options struct {
 	// TempDir is where a deep verification puts the ids that do not fit into
 	// memory; the system's if "".
 	TempDir string
-	Now     func() time.Time
+	// IDsInMemory is how many those are, of 32 bytes each (1 Mi).
+	IDsInMemory int
+	Now         func() time.Time
 	// Progress is told, from several goroutines, how many bytes were read; it
 	// may be nil.
 	Progress func(bytes int64)
@@ -94,6 +96,9 @@ func (r Report) OK() bool { return len(r.Findings) == 0 }
 func Run(ctx context.Context, o Options) (Report, error) {
 	if o.Workers <= 0 {
 		o.Workers = 2
+	}
+	if o.IDsInMemory <= 0 {
+		o.IDsInMemory = idsInMemory
 	}
 	if o.Now == nil {
 		o.Now = time.Now //nolint:forbidigo // the default of a field
