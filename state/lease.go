@@ -16,27 +16,27 @@ import (
 const (
 	// renewEvery is how often the lease is renewed, and retryAfter when one that
 	// failed is tried again.
-	renewEvery = 15 * time.Second
-	retryAfter = 2 * time.Second
+	renewEvery = 15 * second
+	retryAfter = 2 * second
 	// publishAfter a change, what came meanwhile is published with it; with the
 	// request itself within 5 s.
-	publishAfter = 4 * time.Second
+	publishAfter = 4 * second
 	// holdFor is how long after its last renewal a lease holds: nothing is begun
 	// after. takeAfter is when another may take it. What lies between is for
 	// requests that are under way.
-	holdFor   = 40 * time.Second
-	takeAfter = 60 * time.Second
+	holdFor   = 40 * second
+	takeAfter = 60 * second
 	// copyEvery is how often the whole state is copied to the store.
 	copyEvery = 15 * time.Minute
 
-	putTimeout  = 10 * time.Second
-	readTimeout = 5 * time.Second
+	putTimeout  = 10 * second
+	readTimeout = 5 * second
 	// A state is closed within closeFor, of which copyFor is for its copy; where
 	// the run was told to stop, within closeHurried and copyHurried.
-	closeFor     = 15 * time.Second
+	closeFor     = 15 * second
 	copyFor      = 10 * time.Minute
-	closeHurried = 6 * time.Second
-	copyHurried  = 6 * time.Second
+	closeHurried = 6 * second
+	copyHurried  = 6 * second
 	// writeTries is how often a write is sent that met an earlier one of ours.
 	writeTries = 3
 )

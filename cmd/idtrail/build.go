@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -191,6 +192,14 @@ func (b *builder) lakeOptions(s config.Sink, store blob.Store) lake.Options {
 
 // store opens a place of the config.
 func (b *builder) store(ctx context.Context, s config.Store) (blob.Store, error) {
+	store, err := b.plainStore(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	return stepped(store, path.Base(s.URL)), nil
+}
+
+func (b *builder) plainStore(ctx context.Context, s config.Store) (blob.Store, error) {
 	if !s.S3() {
 		return blob.OpenDir(s.URL)
 	}
@@ -332,7 +341,7 @@ func (b *builder) pipelineInto(ctx context.Context, makeSinks func(blob.Store) (
 	if err != nil {
 		return nil, err
 	}
-	return &pipeline.Pipeline{
+	p := &pipeline.Pipeline{
 		State:    states,
 		StateDir: c.StateDir(),
 		Raw:      raw,
@@ -352,7 +361,9 @@ func (b *builder) pipelineInto(ctx context.Context, makeSinks func(blob.Store) (
 		TempDir: c.Limits.TempDir,
 		Log:     b.log,
 		Now:     b.now,
-	}, nil
+	}
+	watch(p)
+	return p, nil
 }
 
 // reconcileOptions are the options of one reconciliation.

@@ -138,7 +138,7 @@ func (o *Options) setDefaults() {
 	setDefault(&o.MaxWait, 30*time.Second)
 	setDefault(&o.MaxAsked, 2*time.Minute)
 	setDefault(&o.AckWait, 30*time.Second)
-	setDefault(&o.AckTimeout, 300*time.Second)
+	setDefault(&o.AckTimeout, ackTimeout)
 	if o.Now == nil {
 		o.Now = time.Now //nolint:forbidigo // the clock where none is handed in
 	}

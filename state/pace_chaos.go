@@ -1,0 +1,7 @@
+//go:build chaos
+
+package state
+
+import "time"
+
+const second = time.Second / 6
