@@ -53,14 +53,17 @@ func (d *deliverer) again(ctx context.Context, records state.Position) error {
 	}
 	b := &batch{d: d, row: d.againRow(), pos: pos, to: schema.Position{Record: next}, waiting: &d.report.Waiting}
 	b.kept = func(t state.Tally, s load.Sent) { d.report.Add(t); d.report.Sent.Add(s) }
-	return b.deliver(ctx, d.againRows(ctx, b, records.Next))
+	// It was given all but those that were rejected when it came to them: of a
+	// sink without rejects, as after its state was lost, there is nothing to mend.
+	missing := records.Tally.Rejected + pos.Tally.Rejected
+	return b.deliver(ctx, d.againRows(ctx, b, records.Next, missing))
 }
 
-func (d *deliverer) againRows(ctx context.Context, b *batch, upto schema.Position) iter.Seq2[load.Row, error] {
+func (d *deliverer) againRows(ctx context.Context, b *batch, upto schema.Position, missing int64) iter.Seq2[load.Row, error] {
 	from := b.pos.Next.Record
 	return func(yield func(load.Row, error) bool) {
 		w := &walk{d: d, b: b, yield: yield, m: mapping{source: d.source.Name, mapper: d.source.Mapper}}
-		if err := w.again(ctx, from, upto); err != nil && !errors.Is(err, errStopped) {
+		if err := w.again(ctx, from, upto, missing); err != nil && !errors.Is(err, errStopped) {
 			yield(load.Row{}, err)
 		}
 	}
@@ -68,7 +71,7 @@ func (d *deliverer) againRows(ctx context.Context, b *batch, upto schema.Positio
 
 // again walks over the records to be given once more, but for those from upto
 // on: the sink comes to them anyway.
-func (w *walk) again(ctx context.Context, from int64, upto schema.Position) error {
+func (w *walk) again(ctx context.Context, from int64, upto schema.Position, missing int64) error {
 	for from < w.b.to.Record {
 		page, err := w.d.st.Again(ctx, from, againPage)
 		if err != nil {
@@ -81,8 +84,12 @@ func (w *walk) again(ctx context.Context, from int64, upto schema.Position) erro
 			if err := w.stop(ctx, w.d.until); err != nil {
 				return err
 			}
-			if err := w.againOne(ctx, a, a.At.Before(upto)); err != nil {
+			give := missing > 0 && a.At.Before(upto)
+			if err := w.againOne(ctx, a, give); err != nil {
 				return err
+			}
+			if give {
+				missing--
 			}
 			from = a.ID + 1
 		}
@@ -130,7 +137,11 @@ func (w *walk) find(ctx context.Context, at schema.Position) (segment.Record, *s
 	return segment.Record{}, nil, func() {}, errors.New("a record to be given again is not there: " + at.String())
 }
 
-// forgetAgain forgets records that every sink of events was given again.
+// keptAgain are remembered though every sink was given them: a replay that was
+// cut off, and is done once more, does not give them a second time.
+const keptAgain = 100_000
+
+// forgetAgain forgets old records that every sink of events was given again.
 func (v *delivery) forgetAgain(ctx context.Context) error {
 	var at []int64
 	for _, sink := range v.sinks() {
@@ -143,8 +154,9 @@ func (v *delivery) forgetAgain(ctx context.Context) error {
 		}
 		at = append(at, pos.Next.Record)
 	}
-	if len(at) == 0 || slices.Min(at) <= 1 {
-		return nil
+	next, err := v.st.NextAgain(ctx)
+	if err != nil || len(at) == 0 || next <= keptAgain {
+		return err
 	}
-	return v.st.ForgetAgain(ctx, slices.Min(at))
+	return v.st.ForgetAgain(ctx, min(slices.Min(at), next-keptAgain))
 }
