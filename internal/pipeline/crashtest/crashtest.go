@@ -182,13 +182,15 @@ func round(t *testing.T, s Stores, at int64) {
 	if out, killed := start1(t, dir, spec, at, false); !killed {
 		t.Fatalf("the run was not killed: %s", out)
 	}
-	if out, killed := start1(t, dir, spec, 0, true); killed || len(out) > 0 {
-		t.Fatalf("the run after the kill failed: %s", out)
-	}
 	raw, lakeStore, err := s.Open(t.Context(), dir, spec)
 	if err != nil {
 		t.Fatal(err)
 	}
+	verifyEvidence(t, raw, lakeStore)
+	if out, killed := start1(t, dir, spec, 0, true); killed || len(out) > 0 {
+		t.Fatalf("the run after the kill failed: %s", out)
+	}
+	verifyEvidence(t, raw, lakeStore)
 	verify(t, raw, lakeStore)
 	verifySIEM(t, siemFile(dir))
 	if left, _ := filepath.Glob(filepath.Join(dir, "temp", "*sort*")); len(left) > 0 {
