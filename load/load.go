@@ -7,6 +7,7 @@ package load
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"time"
 
@@ -190,8 +191,12 @@ type Plan struct {
 	Reopened bool
 }
 
+// ErrUnproven says that a check found nothing wrong, and could not prove all.
+var ErrUnproven = errors.New("not proven")
+
 // Checker is a sink that can prove that it could deliver. With write, it may
-// write and remove an object of its own to do so.
+// write and remove an object of its own to do so. An error that wraps
+// [ErrUnproven] is no failure.
 type Checker interface {
 	Check(ctx context.Context, write bool) error
 }

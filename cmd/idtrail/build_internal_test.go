@@ -76,7 +76,7 @@ func TestExampleBuilds(t *testing.T) {
 	env := func(string) (string, bool) { return "value-of-16-characters", true }
 	dir := t.TempDir()
 	writeKeys(t, filepath.Join(dir, "trail-keys.pem"))
-	for _, name := range []string{"splunk-ca.pem", "otel-ca.pem"} {
+	for _, name := range []string{"proxy-ca.pem", "splunk-ca.pem", "otel-ca.pem"} {
 		writeCertificate(t, filepath.Join(dir, name))
 	}
 	c, err := config.Parse(text, "example", config.Options{Dir: dir, Env: env})

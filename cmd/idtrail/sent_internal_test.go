@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -199,6 +202,28 @@ func TestCheckWarnsOfTheWindow(t *testing.T) {
 		warned := slices.IndexFunc(k.lines, func(l checked) bool { return l.State == checkWarning })
 		if (warned >= 0) != (tt.want != "") || warned >= 0 && !strings.Contains(k.lines[warned].What, tt.want) {
 			t.Errorf("%+v: got %+v, want a warning with %q", tt.start, k.lines, tt.want)
+		}
+	}
+}
+
+// TestCheckOfAnotherIntake: what stands in Datadog's place need not tell whether
+// a key is valid. That is shown, and is no failure.
+func TestCheckOfAnotherIntake(t *testing.T) {
+	intake := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/api/v2/logs" {
+			http.NotFound(w, r)
+		}
+	}))
+	defer intake.Close()
+	a := &app{system: system{Now: func() time.Time { return noon }}}
+	for write, want := range map[bool]string{false: checkWarning, true: checkOK} {
+		k := &checker{a: a, b: &builder{config: &config.Config{}, log: slog.New(slog.DiscardHandler), now: a.Now}, write: write}
+		k.sink(t.Context(), config.Sink{
+			Name: "dd", Kind: config.KindDatadog,
+			Stream: &config.Stream{Start: config.Start{Now: true}}, Datadog: &config.Datadog{URL: intake.URL, APIKey: config.NewSecret("k")},
+		}, nil)
+		if len(k.lines) != 2 || k.lines[0].State != want || (k.lines[0].Hint != "") == write {
+			t.Errorf("write %v: got %+v, want state %s", write, k.lines, want)
 		}
 	}
 }

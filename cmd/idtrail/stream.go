@@ -19,6 +19,10 @@ import (
 
 func newDatadog(b *builder, s config.Sink, _ blob.Store) (load.Sink, error) {
 	o := s.Datadog
+	ca, err := certificates(o.CAFile)
+	if err != nil {
+		return nil, err
+	}
 	return datadog.New(datadog.Options{
 		Name:    s.Name,
 		Site:    o.Site,
@@ -29,6 +33,7 @@ func newDatadog(b *builder, s config.Sink, _ blob.Store) (load.Sink, error) {
 		TooOld:  datadog.TooOld(o.TooOld),
 		Health:  o.Health,
 		Timeout: s.Stream.Timeout,
+		CAPEM:   ca,
 		Now:     b.now,
 	})
 }

@@ -55,6 +55,7 @@ func (d *decoder) checkDatadog(at string, o *Datadog) {
 	if o.Service == "" {
 		d.fail(at+".service", "is empty; leave it out for %s", defaultService)
 	}
+	d.checkCAFile(at, o.CAFile)
 	for key, text := range o.Tags {
 		if !isTag(key, text) {
 			d.fail(at+".tags."+key, "is no tag Datadog takes; keys are a-z, 0-9, _ . / and -, beginning with a letter, "+

@@ -106,6 +106,8 @@ type Datadog struct {
 	TooOld string `yaml:"too_old"`
 	// Health says that a service check and metrics of each run are sent, too.
 	Health bool `yaml:"health"`
+	// CAFile holds certificates (PEM) to trust beside the system's.
+	CAFile string `yaml:"ca_file"`
 }
 
 // DatadogSites are the sites Datadog has:
@@ -143,7 +145,7 @@ type OTLP struct {
 	// Headers of every request. Their values are empty when the file was loaded
 	// without secrets.
 	Headers map[string]Secret `yaml:"headers"`
-	// CAFile holds the certificates (PEM) to trust; "" is the system's.
+	// CAFile holds certificates (PEM) to trust beside the system's.
 	CAFile string `yaml:"ca_file"`
 }
 
@@ -186,6 +188,7 @@ func (d *decoder) datadog(to *Datadog) table {
 		"tags":    d.textMap(&to.Tags),
 		"too_old": d.choice(&to.TooOld, TooOldRestamp, TooOldSkip),
 		"health":  d.flag(&to.Health),
+		"ca_file": d.path(&to.CAFile),
 	}
 }
 

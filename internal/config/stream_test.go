@@ -61,6 +61,7 @@ func TestStreamKeys(t *testing.T) {
     tags: {env: prod, team: id}
     too_old: skip
     health: false
+    ca_file: ca.pem
     start: now
     every: 5m
     timeout: 10s
@@ -75,6 +76,7 @@ func TestStreamKeys(t *testing.T) {
 		Name: "dd", Kind: "datadog",
 		Datadog: &config.Datadog{
 			URL: "http://127.0.0.1:9/x", APIKey: secret, Service: "iam", Tags: map[string]string{"env": "prod", "team": "id"}, TooOld: "skip",
+			CAFile: "/etc/idtrail/ca.pem",
 		},
 		Stream: &config.Stream{
 			Start: config.Start{Now: true}, Every: 5 * time.Minute, Timeout: 10 * time.Second,

@@ -7,13 +7,15 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/idtrail/idtrail/load"
 	"github.com/idtrail/idtrail/load/stream"
 )
 
 // Check asks the API whether the key is valid. With write it also sends one log,
 // named check: the intake is another host than the API, and a log cannot be
 // taken back. What stands at a url may answer no such question; then an empty
-// list of logs, without write, shows that an intake is there.
+// list of logs, without write, shows that an intake is there, and the rest is
+// [load.ErrUnproven].
 func (s *Sink) Check(ctx context.Context, write bool) error {
 	err := s.checkKey(ctx)
 	untold := errors.Is(err, errNoValidate)
@@ -63,5 +65,5 @@ func (s *Sink) checkEmpty(ctx context.Context) error {
 	if a.Outcome != stream.Accepted && a.Outcome != stream.Refused {
 		return fmt.Errorf("send an empty list of logs: %w", a.Err)
 	}
-	return nil
+	return fmt.Errorf("%w that it takes our key and logs: what answers at url checks no keys", load.ErrUnproven)
 }

@@ -1,6 +1,7 @@
 package datadog_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -147,6 +148,7 @@ func TestCheck(t *testing.T) {
 		lost       func(fake.Call) *fake.Fault
 		write      bool
 		text       string // "" for no error
+		unproven   bool
 		logs, keys int
 	}{
 		"good":          {keys: 1},
@@ -160,9 +162,9 @@ func TestCheck(t *testing.T) {
 			write: true, text: "send a log", keys: 1,
 		},
 		"a pipeline": {
-			change: atURL, lost: fake.OnCalls(fake.DatadogValidatePath, &fake.Fault{Status: 404}, 1), keys: 1,
+			change: atURL, lost: fake.OnCalls(fake.DatadogValidatePath, &fake.Fault{Status: 404}, 1), text: "checks no keys", unproven: true, keys: 1,
 		},
-		"a pipeline that has no use for no logs": {change: atURL, lost: onlyIntake(400), keys: 1},
+		"a pipeline that has no use for no logs": {change: atURL, lost: onlyIntake(400), text: "checks no keys", unproven: true, keys: 1},
 		"a web server":                           {change: atURL, lost: onlyIntake(404), text: "look at site or url", keys: 1},
 		"a pipeline of another key":              {change: atURL, lost: onlyIntake(403), text: "api_key of sink dd", keys: 1},
 		"a pipeline, written": {
@@ -176,6 +178,9 @@ func TestCheck(t *testing.T) {
 			err := s.Check(t.Context(), test.write)
 			if (err == nil) != (test.text == "") || err != nil && !strings.Contains(err.Error(), test.text) {
 				t.Errorf("got %v, want %q in it", err, test.text)
+			}
+			if errors.Is(err, load.ErrUnproven) != test.unproven {
+				t.Errorf("got %v, unproven %v", err, test.unproven)
 			}
 			silent(t, err)
 			if got := d.Count(fake.DatadogValidatePath); got != test.keys {

@@ -5,8 +5,9 @@
 //
 // What is particular to a receiver, the form of an event and the meaning of an
 // answer, is a [Protocol]; load/datadog, load/splunk and load/otlp have one
-// each. It knows no vendor, keeps no position (its caller does) and filters
-// nothing.
+// each. What they have in common of HTTP is here, too: the client, what no answer
+// means, and what a status does where the receiver has no rule of its own. It
+// knows no vendor, keeps no position (its caller does) and filters nothing.
 package stream
 
 import (
