@@ -33,7 +33,7 @@ import (
 func main() {
 	binary := flag.String("idtrail", "bin/idtrail", "the program to measure")
 	large := flag.Bool("large", true, "also a million records over 400 days, and a million users a side")
-	only := flag.String("only", "", "logs, users, live or siem: only these")
+	only := flag.String("only", "", "logs, users, live, siem or verify: only these")
 	receive := flag.String("receive", "", "be a receiver of that `kind` until stdin ends; for this program's own use")
 	var r receivers
 	r.flags(flag.CommandLine)
@@ -76,8 +76,9 @@ func (b *bench) run(ctx context.Context, only string, large bool) (err error) {
 			{"users", func() error { return b.users(ctx, size.users) }},
 			{"live", func() error { return b.live(ctx, size.users) }},
 			{"siem", func() error { return b.siem(ctx, size.logs) }},
+			{"verify", func() error { return b.verify(ctx, verifyBytes) }},
 		} {
-			if only != "" && only != part.name || part.name == "siem" && i < len(sizes)-1 {
+			if only != "" && only != part.name || (part.name == "siem" || part.name == "verify") && i < len(sizes)-1 {
 				continue
 			}
 			if err := part.run(); err != nil {
