@@ -232,7 +232,7 @@ func TestTamperedAmendments(t *testing.T) {
 		packed = enc.EncodeAll([]byte(strings.Join(tt.lines[1:], "")), packed)
 		m := store(t, segment.Key("acme", 3), packed)
 		_, read := segment.Read(t.Context(), m, "acme", 3)
-		scanned := scan(t, m, "acme", 3, nil)
+		scanned := scan(t, m, 3, nil)
 		_, amended := segment.Amend(packed, nil)
 		for how, err := range map[string]error{"Read": read, "Scan": scanned, "Amend": amended} {
 			if !errors.Is(err, tt.want) {
@@ -249,7 +249,7 @@ func TestDamagedAmendments(t *testing.T) {
 		for _, damaged := range [][]byte{out[:i], flip(out, i)} {
 			m := store(t, segment.Key("acme", 3), damaged)
 			seg, err := segment.Read(t.Context(), m, "acme", 3)
-			if scanned := scan(t, m, "acme", 3, nil); (err == nil) != (scanned == nil) {
+			if scanned := scan(t, m, 3, nil); (err == nil) != (scanned == nil) {
 				t.Fatalf("at byte %d: Read says %v, Scan %v", i, err, scanned)
 			}
 			if err == nil && len(damaged) == len(out) && len(seg.Erased()) == 1 {
@@ -296,7 +296,7 @@ func FuzzAmended(f *testing.F) {
 		file = enc.EncodeAll(body, file)
 		m := store(t, segment.Key("acme", 1), file)
 		seg, err := segment.Read(t.Context(), m, "acme", 1)
-		if scanned := scan(t, m, "acme", 1, nil); (err == nil) != (scanned == nil) {
+		if scanned := scan(t, m, 1, nil); (err == nil) != (scanned == nil) {
 			t.Fatalf("Read says %v, Scan %v", err, scanned)
 		}
 		if err != nil {

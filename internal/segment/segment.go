@@ -374,6 +374,9 @@ func List(ctx context.Context, store blob.Store, source string, first int64) ite
 	}
 }
 
+// SeqOf is the number of the source's segment under a key.
+func SeqOf(source, key string) (int64, error) { return parseKey(source, key) }
+
 func parseKey(source, key string) (int64, error) {
 	name := strings.TrimPrefix(key, source+"/")
 	digits, ok := strings.CutSuffix(name, ".ndjson.zst")

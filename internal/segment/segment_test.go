@@ -75,7 +75,7 @@ func TestRoundTrip(t *testing.T) {
 		t.Errorf("got %q, want %q", got, lines)
 	}
 	var scanned []string
-	if err := scan(t, m, "acme", 7, &scanned); err != nil || !slices.Equal(scanned, lines) {
+	if err := scan(t, m, 7, &scanned); err != nil || !slices.Equal(scanned, lines) {
 		t.Errorf("scanned %q, %v; want %q", scanned, err, lines)
 	}
 	only, err := segment.ReadHeader(t.Context(), m, "acme", 7)
@@ -108,7 +108,7 @@ func TestDamageIsNoticed(t *testing.T) {
 		for _, damaged := range [][]byte{file[:i], flip(file, i)} {
 			m := store(t, segment.Key("acme", 3), damaged)
 			seg, err := segment.Read(t.Context(), m, "acme", 3)
-			if scanned := scan(t, m, "acme", 3, nil); (err == nil) != (scanned == nil) {
+			if scanned := scan(t, m, 3, nil); (err == nil) != (scanned == nil) {
 				t.Fatalf("at byte %d: Read says %v, Scan %v", i, err, scanned)
 			}
 			if err == nil && len(damaged) == len(file) {
@@ -126,9 +126,9 @@ func TestDamageIsNoticed(t *testing.T) {
 }
 
 // scan collects the lines of a segment.
-func scan(t *testing.T, m blob.Store, source string, seq int64, lines *[]string) error {
+func scan(t *testing.T, m blob.Store, seq int64, lines *[]string) error {
 	t.Helper()
-	return segment.Scan(t.Context(), m, source, seq, func(*segment.Header) error { return nil }, func(rec segment.Record) error {
+	return segment.Scan(t.Context(), m, "acme", seq, func(*segment.Header) error { return nil }, func(rec segment.Record) error {
 		if lines != nil {
 			*lines = append(*lines, string(rec.Line))
 		}
@@ -218,7 +218,7 @@ func FuzzRead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, file []byte) {
 		m := store(t, segment.Key("acme", 1), file)
 		seg, err := segment.Read(t.Context(), m, "acme", 1)
-		if scanned := scan(t, m, "acme", 1, nil); (err == nil) != (scanned == nil) {
+		if scanned := scan(t, m, 1, nil); (err == nil) != (scanned == nil) {
 			t.Fatalf("Read says %v, Scan %v", err, scanned)
 		}
 		if err != nil {

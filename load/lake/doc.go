@@ -14,6 +14,12 @@
 // record and finished with the same end. Flushes are contiguous, so the records
 // alone say what the lake holds.
 //
+// A finished flush changes in two ways only, and either says beforehand what
+// will be what afterwards. It is rewritten ([Sink.Prepare]): its record is
+// reopened, its objects are replaced one by one, and it is completed again. Or
+// objects of some days are pruned ([Sink.PreparePrune]): marked in the record,
+// then removed. Both are found and finished where they were cut off.
+//
 // The same rows give the same bytes, so that a flush done twice finds its own
 // objects. Rows must come sorted (see [load.Batch]): one object is open at a
 // time, in a temporary file, and memory does not grow with the range.

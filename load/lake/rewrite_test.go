@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -263,8 +264,9 @@ func TestRewriteFailureMatrix(t *testing.T) {
 	for name, newSink := range sinks() {
 		for _, answer := range []bool{false, true} {
 			for _, mapping := range []int{2, 3} {
-				if name == "parquet" && (mapping == 3) != answer {
-					continue // the layouts share all but how rows are encoded
+				// The layouts share all but how rows are encoded.
+				if name == "parquet" && ((mapping == 3) != answer || raceDetector || testing.Short()) {
+					continue
 				}
 				for n := 1; ; n++ {
 					store := flushed(t, newSink)
@@ -639,7 +641,13 @@ func TestRecordForms(t *testing.T) {
 	golden := func(name string) {
 		t.Helper()
 		file := filepath.Join("testdata", "record_"+name+".json")
-		got := store.Objects()[recordOne]
+		there := store.Objects()[recordOne]
+		if r, err := lake.DecodeRecord(there); err != nil || r.From != 1 || r.To != 4 {
+			t.Errorf("%s: decoded %+v, %v", name, r, err)
+		}
+		// Hashes and sizes are those of a compressor, which others keep.
+		got := regexp.MustCompile(`"[0-9a-f]{64}"`).ReplaceAll(there, []byte(`"…"`))
+		got = regexp.MustCompile(`"bytes": [0-9]+`).ReplaceAll(got, []byte(`"bytes": 1`))
 		if *update {
 			if err := os.WriteFile(file, got, 0o600); err != nil {
 				t.Fatal(err)
