@@ -19,6 +19,7 @@ import (
 	"github.com/idtrail/idtrail/extract"
 	"github.com/idtrail/idtrail/extract/cloudtrail"
 	"github.com/idtrail/idtrail/internal/config"
+	"github.com/idtrail/idtrail/internal/proof"
 	"github.com/idtrail/idtrail/load/datadog"
 	"github.com/idtrail/idtrail/load/shape"
 	"github.com/idtrail/idtrail/reconcile"
@@ -73,7 +74,16 @@ func TestExampleBuilds(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Keys of RSA are long: the connection that has one is not used.
-	env := func(string) (string, bool) { return "value-of-16-characters", true }
+	private, _, err := proof.GenerateKey("acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := func(name string) (string, bool) {
+		if name == "IDTRAIL_SIGNING_KEY" {
+			return private, true
+		}
+		return "value-of-16-characters", true
+	}
 	dir := t.TempDir()
 	writeKeys(t, filepath.Join(dir, "trail-keys.pem"))
 	for _, name := range []string{"proxy-ca.pem", "splunk-ca.pem", "otel-ca.pem"} {

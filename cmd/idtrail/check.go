@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -19,6 +20,7 @@ import (
 	"github.com/idtrail/idtrail/internal/blob"
 	"github.com/idtrail/idtrail/internal/config"
 	"github.com/idtrail/idtrail/load"
+	"github.com/idtrail/idtrail/state"
 )
 
 // checkTimeout bounds the check of one part.
@@ -33,7 +35,8 @@ const (
 
 // checked is one line of a check.
 type checked struct {
-	// Part is config, state, temp, raw, lake, source or sink; Name which one.
+	// Part is config, state, state_cache, temp, raw, lake, manifests, keys, source
+	// or sink; Name which one.
 	Part  string `json:"part"`
 	Name  string `json:"name,omitempty"`
 	State string `json:"state"`
@@ -127,10 +130,14 @@ func (k *checker) all(ctx context.Context, c *config.Config) {
 	for _, w := range c.Warnings {
 		k.add(checked{Part: "config", State: checkWarning, What: fmt.Sprintf("line %d: %s: %s", w.Line, w.Key, w.Message), Hint: w.Hint})
 	}
-	k.directory("state", c.StateDir())
+	k.state(ctx, c)
 	k.directory("temp", c.Limits.TempDir)
 	k.store(ctx, "raw", c.Raw)
 	lake := k.store(ctx, "lake", c.Lake)
+	if c.Manifests.URL != c.Lake.URL || c.Manifests.Lock != (config.Lock{}) {
+		k.store(ctx, "manifests", c.Manifests)
+	}
+	k.keys(c)
 	for _, s := range c.Sinks {
 		if s.Stream != nil || lake != nil {
 			k.sink(ctx, s, lake)
@@ -238,7 +245,7 @@ func (k *checker) reached(s config.Store) string {
 	case !k.write:
 		return "can be listed"
 	case s.Lock.Mode != "":
-		return "can be listed; not tried to write, what is locked stays"
+		return "can be listed, and takes locks; not tried to write, what is locked stays"
 	default:
 		return "can be listed and written"
 	}
@@ -251,6 +258,11 @@ func (k *checker) tryStore(ctx context.Context, store blob.Store, s config.Store
 		}
 		break
 	}
+	if l, ok := store.(interface{ CheckLock(context.Context) error }); ok {
+		if err := l.CheckLock(ctx); err != nil {
+			return err
+		}
+	}
 	if !k.write || s.Lock.Mode != "" {
 		return nil
 	}
@@ -260,6 +272,105 @@ func (k *checker) tryStore(ctx context.Context, store blob.Store, s config.Store
 		return err
 	}
 	return store.Delete(ctx, key)
+}
+
+// state checks where the state is: a directory, or a place in S3 and the
+// directory of the copies.
+func (k *checker) state(ctx context.Context, c *config.Config) {
+	if !c.State.S3() {
+		k.directory("state", c.StateDir())
+		return
+	}
+	k.directory("state_cache", c.StateDir())
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	k.doing.Store("state")
+	store, err := k.b.store(ctx, c.State)
+	if err == nil {
+		err = k.tryStore(ctx, store, c.State)
+	}
+	if err == nil && k.write {
+		err = tryLease(ctx, store)
+	}
+	if err != nil {
+		k.failed("state", "", err)
+		return
+	}
+	what := "can be listed"
+	if k.write {
+		what = "can be listed and written, and replaced only where it is unchanged"
+	}
+	k.add(checked{Part: "state", State: checkOK, What: c.State.URL + " " + what})
+	k.holders(ctx, c)
+}
+
+// tryLease proves what a lease stands on: that an object is replaced only where
+// it is unchanged, and that the store says what time it is.
+func tryLease(ctx context.Context, store blob.Store) (err error) {
+	key := "_check/" + rand.Text()
+	first, err := store.PutNew(ctx, key, strings.NewReader("idtrail check\n"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Delete(ctx, key)) }()
+	if _, err := store.PutMatch(ctx, key, first.ETag, strings.NewReader("idtrail check again\n")); err != nil {
+		return err
+	}
+	if _, err := store.PutMatch(ctx, key, first.ETag, strings.NewReader("too late\n")); !errors.Is(err, blob.ErrChanged) {
+		return fmt.Errorf("%s replaces an object that has changed (%w): two runs could hold one source; use a store with conditional writes", store.URL(), errors.Join(errUnconditional, err))
+	}
+	info, err := store.Head(ctx, key)
+	if err == nil && (info.Now.IsZero() || info.Modified.IsZero()) {
+		err = fmt.Errorf("%s does not say what time it is, so nobody can tell how old a lease is", store.URL())
+	}
+	return err
+}
+
+var errUnconditional = errors.New("If-Match is not honoured")
+
+// holders says who holds a source now.
+func (k *checker) holders(ctx context.Context, c *config.Config) {
+	states, err := k.b.states(ctx)
+	if err != nil {
+		k.failed("state", "", err)
+		return
+	}
+	for _, s := range c.Sources {
+		shown, err := states.Show(ctx, s.Name)
+		switch {
+		case errors.Is(err, state.ErrNone):
+		case err != nil:
+			k.failed("state", s.Name, err)
+		default:
+			for _, line := range holdingDetails(shown.Holding) {
+				k.add(checked{Part: "state", Name: s.Name, State: checkOK, What: line})
+			}
+		}
+	}
+}
+
+// keys checks what notes are signed with, and that somebody can tell.
+func (k *checker) keys(c *config.Config) {
+	if c.SigningKey.Empty() {
+		if len(c.VerifyKeys) > 0 {
+			k.add(checked{Part: "keys", State: checkWarning, What: "there are verify_keys and no signing_key: the notes of a run are not signed", Hint: "make a key with idtrail keygen"})
+		}
+		return
+	}
+	if _, _, err := signingKeys(c); err != nil {
+		k.failed("keys", "", err)
+		return
+	}
+	public, err := publicHalf(c.SigningKey.Reveal())
+	if err != nil {
+		k.failed("keys", "", err)
+		return
+	}
+	if len(c.VerifyKeys) > 0 && !slices.Contains(c.VerifyKeys, public) {
+		k.add(checked{Part: "keys", State: checkFailed, What: "what signing_key signs is not in verify_keys: verify would call it signed with a wrong key", Hint: "add " + public})
+		return
+	}
+	k.add(checked{Part: "keys", State: checkOK, What: "notes are signed; they are verified with " + public})
 }
 
 func (k *checker) sink(ctx context.Context, s config.Sink, lake blob.Store) {

@@ -168,7 +168,7 @@ func someone(ctx context.Context, p *pipeline.Pipeline, pair pipeline.Reconcile)
 			last = user
 		}
 	}
-	return "'" + strings.ReplaceAll(last.Email, "'", `'\''`) + "'", nil
+	return shellQuote(last.Email), nil
 }
 
 func htmlReport(b *builder, res runResult) string {

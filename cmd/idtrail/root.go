@@ -121,6 +121,7 @@ compares the users of two systems.
 		a.reconcileCommand(),
 		a.verifyCommand(),
 		a.backfillCommand(),
+		a.replayCommand(),
 		a.stateCommand(),
 		a.keygenCommand(),
 		a.demoCommand(),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,9 @@ import (
 type runResult struct {
 	pipeline.Report
 	Reconciled []pipeline.ReconcileReport `json:"reconciled,omitempty"`
+	// Holders are who holds the sources that this run could not have, as far as
+	// the state says.
+	Holders map[string]string `json:"holders,omitempty"`
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -118,10 +122,25 @@ func (a *app) runJob(ctx context.Context, b *builder, job config.Job) (runResult
 	if err := persons.Close(); err != nil {
 		a.log.Warn("not all events were labelled with their persons", failureOf(err)...)
 	}
+	res.Holders = holders(ctx, p, res)
 	a.logFailures(res)
 	a.reportHealth(ctx, p, res)
 	a.log.Info("run ends", "sources", len(sources), "took", res.Ended.Sub(res.Started).Round(time.Millisecond).String())
 	return res, nil
+}
+
+// holders asks the state who holds what this run could not have.
+func holders(ctx context.Context, p *pipeline.Pipeline, res runResult) map[string]string {
+	by := map[string]string{}
+	for _, s := range res.Sources {
+		if !s.Held {
+			continue
+		}
+		if shown, err := p.State.Show(ctx, s.Source); err == nil && shown.Holding != nil && !shown.Holding.Released {
+			by[s.Source] = shown.Holding.String()
+		}
+	}
+	return by
 }
 
 // labelPersons has events that are sent labelled with whom they are about, as
@@ -156,7 +175,7 @@ func (b *builder) pairs(ctx context.Context) []pipeline.Reconcile {
 // logFailures logs each failure, once.
 func (a *app) logFailures(res runResult) {
 	for _, s := range res.Sources {
-		a.logSource(s)
+		a.logSource(s, res.Holders[s.Source])
 	}
 	for _, r := range res.Reconciled {
 		if r.Err != nil {
@@ -168,7 +187,7 @@ func (a *app) logFailures(res runResult) {
 	}
 }
 
-func (a *app) logSource(s pipeline.SourceReport) {
+func (a *app) logSource(s pipeline.SourceReport, holder string) {
 	switch {
 	case errors.Is(s.Err, context.Canceled):
 		a.log.Info("source stopped", "source", s.Source)
@@ -176,7 +195,7 @@ func (a *app) logSource(s pipeline.SourceReport) {
 		a.log.Error("source failed", failureOf(s.Err, "source", s.Source)...)
 	}
 	if s.Held { // as it should be where a run takes longer than it is due again
-		a.log.Info("source is held by another run", "source", s.Source)
+		a.log.Info("source is held by another run", "source", s.Source, "holder", cmp.Or(holder, "a process of this machine"))
 	}
 	if s.Gaps > 0 {
 		a.log.Warn("records were lost before they could be read; see idtrail status", "source", s.Source, "gaps", s.Gaps)

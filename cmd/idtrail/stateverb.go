@@ -143,8 +143,8 @@ func (a *app) stateSetCommand() *cobra.Command {
 call), or back to have something read again, which lands nothing twice. The move
 and its reason are landed as evidence; what it passes over is declared as a gap.
 It shows what it is about to do, and asks; off a terminal it wants --yes.`,
-		Example: `  idtrail state set acme --cursor '{"from":"9002…"}' --reason 'page fails for good'
-  idtrail state set acme --cursor '…' --reason 'imported as archive' --no-gap --yes`,
+		Example: `  idtrail state set acme --cursor '{"from":"9…"}' --reason 'always fails'
+  idtrail state set acme --cursor '…' --reason 'imported by hand' --no-gap --yes`,
 		Args: oneSource,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.stateSet(cmd.Context(), args[0], f) },
 	}

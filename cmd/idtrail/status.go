@@ -81,7 +81,12 @@ func (a *app) status(ctx context.Context, within string) error {
 // sourceStatus is a source's status, or why there is none.
 type sourceStatus struct {
 	pipeline.Status
-	Error string `json:"error,omitempty"`
+	// Checkpoint is the last that was written of the source.
+	Checkpoint *state.Checkpoint `json:"checkpoint,omitempty"`
+	// Holding says who holds the source, or held it last; nil for a state of this
+	// machine.
+	Holding *state.Holding `json:"holding,omitempty"`
+	Error   string         `json:"error,omitempty"`
 }
 
 // statuses asks for each source by itself: one whose state is damaged hides no
@@ -98,6 +103,16 @@ func (a *app) statuses(ctx context.Context, p *pipeline.Pipeline, sources []pipe
 			continue
 		}
 		all[i].Status = one[0]
+		if !all[i].Known {
+			continue
+		}
+		shown, err := p.State.Show(ctx, source.Name)
+		if err != nil {
+			all[i].Error = err.Error()
+			failures = errors.Join(failures, err)
+			continue
+		}
+		all[i].Checkpoint, all[i].Holding = shown.Checkpoint, shown.Holding
 	}
 	return all, failures
 }
@@ -134,7 +149,7 @@ func stale(all []sourceStatus, maxAge time.Duration, now time.Time, pace map[str
 
 func (a *app) printStatus(all []sourceStatus) error {
 	now := a.Now()
-	landed := [][]string{{"SOURCE", "KIND", "LANDED", "SEGMENTS", "NEWEST EVENT", "DRAINED", "GAPS", ""}}
+	landed := [][]string{{"SOURCE", "KIND", "LANDED", "SEGMENTS", "NEWEST EVENT", "DRAINED", "CHECKPOINT", "GAPS", ""}}
 	delivered := [][]string{{"SOURCE", "SINK", "DELIVERED", "RECORDS", "REJECTED", "PENDING"}}
 	sent := [][]string{{"SOURCE", "SINK", "SENT", "ACCEPTED", "FILTERED", "REFUSED", "PENDING", ""}}
 	for _, s := range all {
@@ -151,7 +166,7 @@ func (a *app) printStatus(all []sourceStatus) error {
 		return err
 	}
 	for _, s := range all {
-		if err := a.printDetails(s.Status, now); err != nil {
+		if err := a.printDetails(s, now); err != nil {
 			return err
 		}
 	}
@@ -164,7 +179,7 @@ func landedRow(s sourceStatus, now time.Time) []string {
 		if s.Error != "" {
 			note = "unreadable"
 		}
-		return []string{s.Source, s.Kind, "", "", "", "", "", note}
+		return []string{s.Source, s.Kind, "", "", "", "", "", "", note}
 	}
 	newest, note := "none", ""
 	if !s.Totals.Last.IsZero() {
@@ -173,14 +188,29 @@ func landedRow(s sourceStatus, now time.Time) []string {
 	if failed(s.Runs) {
 		note = "failed"
 	}
-	return []string{s.Source, s.Kind, count(s.Totals.Records), count(s.Totals.Segments), newest, ago(s.LastDrain, now), count(s.GapsTotal), note}
+	return []string{
+		s.Source, s.Kind, count(s.Totals.Records), count(s.Totals.Segments), newest, ago(s.LastDrain, now), checkpointCell(s), count(s.GapsTotal), note,
+	}
+}
+
+// checkpointCell is the last checkpoint, and how much was landed since.
+func checkpointCell(s sourceStatus) string {
+	if s.Checkpoint == nil {
+		return "none"
+	}
+	cell := count(s.Checkpoint.Number)
+	// Segments are numbered from 0.
+	if behind := s.Totals.Segments - 1 - s.Checkpoint.Head; behind > 0 {
+		cell += " (" + many(behind, "segment") + " since)"
+	}
+	return cell
 }
 
 func failed(runs []state.Run) bool { return len(runs) > 0 && runs[0].Error != "" }
 
 // printDetails lists what wants a look.
-func (a *app) printDetails(s pipeline.Status, now time.Time) error {
-	lines := details(s, now)
+func (a *app) printDetails(s sourceStatus, now time.Time) error {
+	lines := append(holdingDetails(s.Holding), details(s.Status, now)...)
 	if len(lines) == 0 {
 		return nil
 	}
@@ -196,6 +226,7 @@ func details(s pipeline.Status, now time.Time) []string {
 	if failed(s.Runs) {
 		add("last run, %s, failed: %s", ago(s.Runs[0].Ended, now), s.Runs[0].Error)
 	}
+	lines = append(lines, stuckDetails(s)...)
 	for _, k := range s.Sinks {
 		lines = append(lines, sinkDetails(k, now)...)
 	}
@@ -226,6 +257,45 @@ func details(s pipeline.Status, now time.Time) []string {
 	}
 	return lines
 }
+
+// leaseEnds is when a lease that was not renewed may be taken over.
+const leaseEnds = time.Minute
+
+// holdingDetails say who holds the source now, or never let go of it.
+func holdingDetails(h *state.Holding) []string {
+	switch {
+	case h == nil || h.Released:
+		return nil
+	case h.Age > leaseEnds:
+		return []string{fmt.Sprintf("%s ended %s ago without letting go of it; the next run takes over", h.Owner, span(h.Age.Round(time.Second)))}
+	default:
+		return []string{"held by " + holderLine(*h)}
+	}
+}
+
+// stuckDetails say what always fails, and how to get past it.
+func stuckDetails(s pipeline.Status) []string {
+	k := s.Stuck
+	if k == nil {
+		return nil
+	}
+	at := "its beginning"
+	if k.Cursor != "" {
+		at = "cursor " + k.Cursor
+	}
+	lines := []string{fmt.Sprintf("%s failed at the same place since %s, at %s", many(int64(k.Runs), "run"), k.Since.UTC().Format(time.RFC3339), at)}
+	if k.Skip == "" {
+		return append(lines, k.Advice)
+	}
+	lines = append(lines, fmt.Sprintf("to skip it, if it is what is there that cannot be read: idtrail state set %s --cursor %s --reason 'WHY'", s.Source, shellQuote(k.Skip)))
+	for _, g := range k.Loses {
+		lines = append(lines, "which declares a gap "+gapLine(g))
+	}
+	return lines
+}
+
+// shellQuote quotes a text for a shell.
+func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 // rejectedOf is how many records of a source some sink could not be given.
 func rejectedOf(s pipeline.Status) int64 {

@@ -88,6 +88,8 @@ func (s *S3) deniedHint(act action) string {
 	switch act {
 	case actList, actHeadBucket:
 		return fmt.Sprintf("access denied: grant %s on %s for prefix %s*", act.permission, arn, s.prefix)
+	case actLock:
+		return fmt.Sprintf("access denied: grant %s on %s", act.permission, arn)
 	case actPut:
 		more := ""
 		if len(s.o.Tags) > 0 {
