@@ -58,6 +58,7 @@ type Auth0Options struct {
 // Auth0 is a tenant as its API shows it: an http.Handler. It may be used
 // concurrently.
 type Auth0 struct {
+	journal
 	opts Auth0Options
 
 	mu     sync.Mutex
@@ -66,8 +67,6 @@ type Auth0 struct {
 	issued int
 	bucket float64
 	filled time.Time
-	calls  []Call
-	paths  map[string]int
 	jobs   map[string]exportJob
 }
 
@@ -98,7 +97,7 @@ func NewAuth0(opts Auth0Options, logs Logs) *Auth0 {
 	if opts.Directory == nil {
 		opts.Directory = &Directory{}
 	}
-	a := &Auth0{opts: opts, tokens: map[string]token{}, paths: map[string]int{}, jobs: map[string]exportJob{}}
+	a := &Auth0{opts: opts, tokens: map[string]token{}, jobs: map[string]exportJob{}}
 	a.logs.base = logs
 	a.bucket, a.filled = float64(opts.Burst), opts.Now()
 	return a
@@ -128,20 +127,6 @@ func (a *Auth0) Revoke() {
 	clear(a.tokens)
 }
 
-// Calls returns the calls so far, oldest first.
-func (a *Auth0) Calls() []Call {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Clone(a.calls)
-}
-
-// Count returns how many calls a path has seen.
-func (a *Auth0) Count(path string) int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.paths[path]
-}
-
 // ServeHTTP answers one call.
 func (a *Auth0) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	call, fault := a.note(r)
@@ -156,22 +141,13 @@ func (a *Auth0) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	// The dates of net/http are the machine's; a client may measure by them.
 	ans.header.Set("Date", call.At.UTC().Format(http.TimeFormat))
-	status := fault.send(w, r, ans, call.At)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.calls[call.N-1].Status = status
+	a.answered(call, fault.send(w, r, ans, call.At))
 }
 
 func (a *Auth0) note(r *http.Request) (Call, *Fault) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.paths[r.URL.Path]++
-	c := Call{
-		N: len(a.calls) + 1, PathN: a.paths[r.URL.Path],
-		Method: r.Method, Path: r.URL.Path, Query: r.URL.Query(), At: a.opts.Now(),
-		Agent: r.UserAgent(), Telemetry: r.Header.Get("Auth0-Client") != "",
-	}
-	a.calls = append(a.calls, c)
+	c := a.enter(r, r.URL.Path, a.opts.Now())
 	if a.opts.Fault == nil {
 		return c, nil
 	}

@@ -39,7 +39,7 @@ const (
 type DatadogOptions struct {
 	// APIKey that is valid; default "key".
 	APIKey string
-	// Prefix of all paths, as a proxy may have one.
+	// Prefix of all paths, as a proxy may have one. Calls are noted without it.
 	Prefix string
 	// Forget keeps no bodies of logs: for measuring.
 	Forget bool
@@ -58,6 +58,7 @@ type DatadogOptions struct {
 // http.Handler. It may be used concurrently. Like the real one it says nothing
 // about a log that it cuts off or places at another time; [DatadogLog] does.
 type Datadog struct {
+	journal
 	opts DatadogOptions
 
 	mu     sync.Mutex
@@ -65,8 +66,6 @@ type Datadog struct {
 	count  int
 	checks []DatadogCheck
 	series []DatadogSeries
-	calls  []Call
-	paths  map[string]int
 }
 
 var _ http.Handler = (*Datadog)(nil)
@@ -117,7 +116,7 @@ func NewDatadog(opts DatadogOptions) *Datadog {
 	if opts.Now == nil {
 		opts.Now = time.Now //nolint:forbidigo // the default of a server's own clock
 	}
-	return &Datadog{opts: opts, paths: map[string]int{}}
+	return &Datadog{opts: opts}
 }
 
 // SetLost and SetFault replace what goes wrong from now on; nil for nothing.
@@ -169,20 +168,6 @@ func (d *Datadog) Series() []DatadogSeries {
 	return slices.Clone(d.series)
 }
 
-// Calls returns the calls so far, oldest first.
-func (d *Datadog) Calls() []Call {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return slices.Clone(d.calls)
-}
-
-// Count returns how many calls a path has seen, its prefix left out.
-func (d *Datadog) Count(path string) int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.paths[path]
-}
-
 // ServeHTTP answers one call.
 func (d *Datadog) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path, under := strings.CutPrefix(r.URL.Path, d.opts.Prefix)
@@ -198,10 +183,7 @@ func (d *Datadog) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		ans = d.answer(datadogCall{Call: call, key: r.Header.Get("DD-API-KEY"), contentType: r.Header.Get("Content-Type"), sent: r.ContentLength, body: body, fault: err})
 	}
-	status := d.send(fault, w, r, datadogSent{ans, call})
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.calls[call.N-1].Status = status
+	d.answered(call, d.send(fault, w, r, datadogSent{ans, call}))
 }
 
 // datadogSent is an answer and the call it is for.
@@ -229,12 +211,7 @@ func (d *Datadog) send(f *Fault, w http.ResponseWriter, r *http.Request, s datad
 func (d *Datadog) note(r *http.Request, path string) (c Call, lost, fault *Fault) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.paths[path]++
-	c = Call{
-		N: len(d.calls) + 1, PathN: d.paths[path],
-		Method: r.Method, Path: path, Query: r.URL.Query(), At: d.opts.Now(), Agent: r.UserAgent(),
-	}
-	d.calls = append(d.calls, c)
+	c = d.enter(r, path, d.opts.Now())
 	if d.opts.Lost != nil {
 		lost = d.opts.Lost(c)
 	}

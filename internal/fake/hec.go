@@ -95,14 +95,13 @@ type HECEvent struct {
 // HEC is a Splunk HTTP Event Collector: an http.Handler, as strict as Splunk is
 // documented to be. It may be used concurrently.
 type HEC struct {
+	journal
 	opts HECOptions
 
 	mu       sync.Mutex
 	events   []HECEvent
 	taken    int
 	channels map[string]*hecChannel
-	calls    []Call
-	paths    map[string]int
 }
 
 var _ http.Handler = (*HEC)(nil)
@@ -129,7 +128,7 @@ func NewHEC(opts HECOptions) *HEC {
 	if opts.Now == nil {
 		opts.Now = time.Now //nolint:forbidigo // the default of a server's own clock
 	}
-	return &HEC{opts: opts, channels: map[string]*hecChannel{}, paths: map[string]int{}}
+	return &HEC{opts: opts, channels: map[string]*hecChannel{}}
 }
 
 // SetFault replaces what goes wrong from now on; nil for nothing.
@@ -190,20 +189,6 @@ func (h *HEC) Taken() int {
 	return h.taken
 }
 
-// Calls returns the calls so far, oldest first.
-func (h *HEC) Calls() []Call {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return slices.Clone(h.calls)
-}
-
-// Count returns how many calls a path has seen.
-func (h *HEC) Count(path string) int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.paths[path]
-}
-
 // ServeHTTP answers one call.
 func (h *HEC) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	call, fault := h.note(r)
@@ -218,10 +203,7 @@ func (h *HEC) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			ans = fault.recode(ans)
 		}
 	}
-	status := spoil.send(w, r, ans, call.At)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.calls[call.N-1].Status = status
+	h.answered(call, spoil.send(w, r, ans, call.At))
 }
 
 // recode gives an answer another code; one that means success keeps the ack id.
@@ -236,12 +218,7 @@ func (f *HECFault) recode(a answer) answer {
 func (h *HEC) note(r *http.Request) (Call, *HECFault) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.paths[r.URL.Path]++
-	c := Call{
-		N: len(h.calls) + 1, PathN: h.paths[r.URL.Path], Method: r.Method, Path: r.URL.Path,
-		Query: r.URL.Query(), At: h.opts.Now(), Agent: r.UserAgent(),
-	}
-	h.calls = append(h.calls, c)
+	c := h.enter(r, r.URL.Path, h.opts.Now())
 	if h.opts.Fault == nil {
 		return c, nil
 	}
