@@ -13,7 +13,7 @@ func SetClock(o Opener, wall func() time.Time, mono func() time.Duration) {
 // Break has a state be unreadable.
 func Break(t *testing.T, d *DB) {
 	t.Helper()
-	if _, err := d.db.ExecContext(t.Context(), `DROP TABLE position`); err != nil {
+	if err := d.db.Close(); err != nil {
 		t.Fatal(err)
 	}
 }
