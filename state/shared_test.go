@@ -655,7 +655,6 @@ func TestWhatTheCopyLacks(t *testing.T) {
 	}
 }
 
-// TestTheLocalFileIsUsedOnlyIfItKnowsAll
 func TestTheLocalFileIsUsedOnlyIfItKnowsAll(t *testing.T) {
 	tests := map[string]struct {
 		// harm is done to the file of host one, after it died without a copy of
@@ -689,6 +688,31 @@ func TestTheLocalFileIsUsedOnlyIfItKnowsAll(t *testing.T) {
 			move(t, d, 7)
 			closeState(t, d)
 		}, false},
+		"rolled back within its hold": {func(t *testing.T, a, _ *host, old string) {
+			t.Helper()
+			restoreFile(t, a.dir, old+".mid")
+		}, false},
+		"with a journal of before": {func(t *testing.T, a, b *host, old string) {
+			t.Helper()
+			d := b.open(t)
+			move(t, d, 7)
+			closeState(t, d)
+			content, err := os.ReadFile(old + ".mid-wal")
+			if err := errors.Join(err, os.WriteFile(filepath.Join(a.dir, "acme.db-wal"), content, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}, false},
+		"of a store that was emptied": {func(t *testing.T, _, b *host, _ string) {
+			t.Helper()
+			for info, err := range b.net.List(t.Context(), "", "") {
+				if err := errors.Join(err, b.net.Delete(t.Context(), info.Key)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range 2 {
+				closeState(t, b.open(t))
+			}
+		}, false},
 		"of another state": {func(t *testing.T, _, b *host, _ string) {
 			t.Helper()
 			if err := b.Rebuild(t.Context(), "acme"); err != nil {
@@ -711,6 +735,9 @@ func TestTheLocalFileIsUsedOnlyIfItKnowsAll(t *testing.T) {
 				d = a.open(t)
 				commit(t, d, landed(1, "b"))
 				time.Sleep(5 * time.Second)
+				saveFile(t, a.dir, old+".mid")
+				move(t, d, 1)
+				time.Sleep(5 * time.Second)
 				commit(t, d, landed(2, "c"))
 				a.cut(true)
 				_ = d.Close()
@@ -721,11 +748,91 @@ func TestTheLocalFileIsUsedOnlyIfItKnowsAll(t *testing.T) {
 				if got := len(mustKnow(t, d, "c")) == 1; got != tt.used {
 					t.Errorf("the local file was used: %v, want %v", got, tt.used)
 				}
+				if got, want := summary(t, d), publishedText(t, a); !tt.used && got != want {
+					t.Errorf("it knows\n%s, published was\n%s", got, want)
+				}
 				closeState(t, d)
 				wantTidy(t, a.dir)
 			})
 		})
 	}
+}
+
+func saveFile(t *testing.T, dir, to string) {
+	t.Helper()
+	for _, suffix := range []string{"", "-wal"} {
+		content, err := os.ReadFile(filepath.Join(dir, "acme.db"+suffix))
+		if err := errors.Join(err, os.WriteFile(to+suffix, content, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func restoreFile(t *testing.T, dir, from string) {
+	t.Helper()
+	_ = os.Remove(filepath.Join(dir, "acme.db-shm"))
+	for _, suffix := range []string{"", "-wal"} {
+		content, err := os.ReadFile(from + suffix)
+		if err := errors.Join(err, os.WriteFile(filepath.Join(dir, "acme.db"+suffix), content, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func publishedText(t *testing.T, o state.Opener) string {
+	t.Helper()
+	text, err := json.Marshal(published(t, o).Summary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestWhatWasPublishedNeverGoesBack: the answer to a publication is lost, and so
+// is what would have told; the renewals that follow stand on it.
+func TestWhatWasPublishedNeverGoesBack(t *testing.T) {
+	bubble(t, func(t *testing.T, store *blobtest.Memory) {
+		h := newHost(t, store, "one", 0)
+		var lose atomic.Int64 // calls that are to be lost
+		var newest atomic.Int64
+		h.net.Before = func(op, _ string) error {
+			if op == blobtest.OpGet && lose.Load() > 0 {
+				lose.Add(-1)
+				return errCut
+			}
+			return nil
+		}
+		h.net.After = func(op, _ string) error {
+			if op != blobtest.OpPutMatch {
+				return nil
+			}
+			var o struct{ State state.Summary }
+			if err := json.Unmarshal(store.Objects()["acme.json"], &o); err != nil {
+				t.Error(err)
+			}
+			if len(o.State.Positions) > 0 {
+				if at := o.State.Positions[0].Next.Segment; at < newest.Swap(at) {
+					t.Errorf("published position went back to %d", at)
+				}
+			}
+			if lose.Load() > 0 {
+				return errCut
+			}
+			return nil
+		}
+		d := h.open(t)
+		for n := range int64(20) {
+			move(t, d, n+1)
+			time.Sleep(time.Duration(n) * 500 * time.Millisecond)
+			lose.Store(1)
+			time.Sleep(11 * time.Second)
+			lose.Store(0)
+		}
+		closeState(t, d)
+		if newest.Load() != 20 {
+			t.Errorf("published up to %d, want 20", newest.Load())
+		}
+	})
 }
 
 func TestAReaderBesideTheHolder(t *testing.T) {
