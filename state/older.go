@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/idtrail/idtrail/schema"
 )
 
 // Overlapping returns the segments from a number on whose records' times lie, or
@@ -144,4 +146,47 @@ func (d *DB) ClearRejects(ctx context.Context, from, to int64) error {
 		return fmt.Errorf("forget rejects of %s: %w", d.source, err)
 	}
 	return nil
+}
+
+// FirstLandedSince returns the first segment that was landed at t or later, or,
+// if there is none, the newest: that one always is kept.
+func (d *DB) FirstLandedSince(ctx context.Context, t time.Time) (int64, error) {
+	var seq int64
+	err := d.db.QueryRowContext(ctx,
+		`SELECT coalesce((SELECT min(seq) FROM segment WHERE landed_ms >= ? OR seq = (SELECT max(seq) FROM segment)), 0)`, t.UnixMilli()).Scan(&seq)
+	if err != nil {
+		return 0, fmt.Errorf("find segments of %s: %w", d.source, err)
+	}
+	return seq, nil
+}
+
+// NewestOfStreams returns the newest segment of each stream, by name.
+func (d *DB) NewestOfStreams(ctx context.Context) (map[string]int64, error) {
+	newest := map[string]int64{}
+	err := d.each(ctx, func(rows *sql.Rows) error {
+		var name string
+		var seq int64
+		err := rows.Scan(&name, &seq)
+		newest[name] = seq
+		return err
+	}, `SELECT stream, max(seq) FROM segment GROUP BY stream`)
+	if err != nil {
+		return nil, fmt.Errorf("read streams of %s: %w", d.source, err)
+	}
+	return newest, nil
+}
+
+// InputsBefore returns the inputs that were finished in a segment before seq.
+func (d *DB) InputsBefore(ctx context.Context, seq int64) ([]schema.Input, error) {
+	var inputs []schema.Input
+	err := d.each(ctx, func(rows *sql.Rows) error {
+		var in schema.Input
+		err := rows.Scan(&in.Key, &in.SHA256, &in.Size, &in.Version, &in.Records, &in.Fault)
+		inputs = append(inputs, in)
+		return err
+	}, `SELECT key, sha256, size, version, records, fault FROM input WHERE seq < ? ORDER BY key`, seq)
+	if err != nil {
+		return nil, fmt.Errorf("read inputs of %s: %w", d.source, err)
+	}
+	return inputs, nil
 }

@@ -241,7 +241,7 @@ func (d *deliverer) finishReopened(ctx context.Context, plan load.Plan) error {
 // adoptFlush moves the position over a flush that was finished before, which
 // the state did not live to know.
 func (d *deliverer) adoptFlush(ctx context.Context, plan load.Plan) error {
-	records, err := d.st.Records(ctx, plan.From, plan.To)
+	records, err := d.recordsOf(ctx, plan.From, plan.To)
 	if err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ func (r *rig) events(sink string) []schema.Event {
 			r.t.Fatal(err)
 		}
 		for _, o := range rec.Objects {
-			if !isTable(o.Key, "events") {
+			if !isTable(o.Key, "events") || o.Pruned {
 				continue
 			}
 			for e, err := range lake.ReadTable[schema.Event](r.t.Context(), r.lake, o.Key) {

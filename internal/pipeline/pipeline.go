@@ -249,7 +249,7 @@ func (p *Pipeline) landAndDeliver(ctx context.Context, st *state.DB, source Sour
 	// is told.
 	v := &delivery{p: p, st: st, source: source, limits: limits, identity: l.identity, firstNotice: first, noticesOnly: errors.Is(r.Err, errChain)}
 	if !v.noticesOnly {
-		r.Err = errors.Join(r.Err, v.finishRewritings(ctx))
+		r.Err = errors.Join(r.Err, v.finishChanges(ctx, r.Adopted > 0))
 	}
 	r.Sinks = v.all(ctx)
 	if ctx.Err() == nil && l.src != nil && !v.noticesOnly {

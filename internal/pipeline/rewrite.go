@@ -10,6 +10,7 @@ import (
 
 	"github.com/idtrail/idtrail/internal/blob"
 	"github.com/idtrail/idtrail/internal/proof"
+	"github.com/idtrail/idtrail/internal/segment"
 	"github.com/idtrail/idtrail/load"
 	"github.com/idtrail/idtrail/load/lake"
 	"github.com/idtrail/idtrail/schema"
@@ -216,11 +217,34 @@ func (d *deliverer) recount(ctx context.Context, rejected []schema.Reject) error
 		}
 		truth.Add(tallyOf(r))
 	}
-	truth.Records = pos.Tally.Records
+	if truth.Records, err = d.recordsOf(ctx, 0, pos.Next.Segment); err != nil {
+		return err
+	}
 	truth.FannedOut = truth.Events + truth.Users + truth.Settings - truth.Mapped()
 	return d.st.Move(ctx, state.Delivery{
 		Sink: d.sink.Name(), Upto: pos.Next, At: d.p.now(), Tally: minus(truth, pos.Tally), Rejected: rejected, Note: pos.Note, Waiting: pos.Waiting,
 	})
+}
+
+// recordsOf counts the records landed in segments from to to-1, less those that
+// were cut out since.
+func (d *deliverer) recordsOf(ctx context.Context, from, to int64) (int64, error) {
+	n, err := d.st.Records(ctx, from, to)
+	if err != nil {
+		return 0, err
+	}
+	notes, err := d.p.changes(ctx, d.source.Name, proof.Erase)
+	if err != nil {
+		return 0, err
+	}
+	for _, note := range notes {
+		for _, o := range note.change.Objects {
+			if seq, err := segment.SeqOf(d.source.Name, o.Key); err == nil && o.Store == proof.Raw && seq >= from && seq < to {
+				n -= o.Removed
+			}
+		}
+	}
+	return n, nil
 }
 
 func tallyOf(r lake.Record) state.Tally {
@@ -232,6 +256,19 @@ func minus(a, b state.Tally) state.Tally {
 		Records: a.Records - b.Records, Rejected: a.Rejected - b.Rejected, Events: a.Events - b.Events, Users: a.Users - b.Users,
 		Settings: a.Settings - b.Settings, FannedOut: a.FannedOut - b.FannedOut,
 	}
+}
+
+// finishChanges finishes what was cut off. Where the state says nothing of it, it
+// is looked for only if the state was lost.
+func (v *delivery) finishChanges(ctx context.Context, lost bool) error {
+	if err := v.finishRewritings(ctx); err != nil {
+		return err
+	}
+	memo, err := v.st.Memo(ctx, memoErasing)
+	if err != nil || memo == "" && !lost {
+		return err
+	}
+	return v.finishErasures(ctx)
 }
 
 // finishRewritings finishes what was cut off amid being rewritten or pruned. It
@@ -249,6 +286,9 @@ func (v *delivery) finishRewritings(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("finish what sink %s was changing: %w", d.sink.Name(), err)
 			}
+		}
+		if err := d.recount(ctx, nil); err != nil {
+			return err
 		}
 	}
 	return v.st.SetMemo(ctx, memoRewriting, "")
