@@ -698,7 +698,7 @@ func TestTheLocalFileIsUsedOnlyIfItKnowsAll(t *testing.T) {
 			move(t, d, 7)
 			closeState(t, d)
 			content, err := os.ReadFile(old + ".mid-wal")
-			if err := errors.Join(err, os.WriteFile(filepath.Join(a.dir, "acme.db-wal"), content, 0o600)); err != nil {
+			if err := errors.Join(err, os.Remove(filepath.Join(a.dir, "acme.db")), os.WriteFile(filepath.Join(a.dir, "acme.db-wal"), content, 0o600)); err != nil {
 				t.Fatal(err)
 			}
 		}, false},
