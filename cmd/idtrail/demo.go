@@ -13,6 +13,8 @@ import (
 	"github.com/idtrail/idtrail/internal/config"
 	"github.com/idtrail/idtrail/internal/demo"
 	"github.com/idtrail/idtrail/internal/pipeline"
+	"github.com/idtrail/idtrail/internal/proof"
+	"github.com/idtrail/idtrail/internal/verify"
 	"github.com/idtrail/idtrail/reconcile"
 	"github.com/idtrail/idtrail/schema"
 )
@@ -53,10 +55,13 @@ func (a *app) demo(ctx context.Context, f demoFlags) error {
 	if f.users < demoMinUsers || f.logs < demoMinLogs {
 		return usage(fmt.Sprintf("write at least --users %d and --logs %d", demoMinUsers, demoMinLogs), "--users %d or --logs %d is too few", f.users, f.logs)
 	}
+	private, public, err := proof.GenerateKey("northwind-demo")
+	if err != nil {
+		return err
+	}
 	var site *demo.Site
-	var err error
 	a.term.during(func() string { return "making up a company in " + f.dir }, func() {
-		site, err = demo.Start(ctx, demo.Options{Dir: f.dir, Users: f.users, Logs: f.logs, Trail: max(100, f.logs*3/25), End: a.Now().UTC().Truncate(time.Minute)})
+		site, err = demo.Start(ctx, demo.Options{Dir: f.dir, Users: f.users, Logs: f.logs, Trail: max(100, f.logs*3/25), End: a.Now().UTC().Truncate(time.Minute), SigningKey: private, PublicKey: public})
 	})
 	if errors.Is(err, demo.ErrNotOurs) {
 		return withHint(err, "name another folder with --dir")
@@ -116,12 +121,35 @@ func (a *app) demoShow(ctx context.Context, b *builder, site *demo.Site, res run
 	if err := a.demoDrift(ctx, p, pair); err != nil {
 		return err
 	}
+	if err := a.demoVerify(ctx, b, p); err != nil {
+		return err
+	}
 	who, err := someone(ctx, p, pair)
 	if err != nil {
 		return err
 	}
 	return a.printf(demoTry, a.Name, site.Config, res.Ended.Sub(res.Started).Round(10*time.Millisecond),
 		b.config.Lake.URL, b.config.Raw.URL, b.config.State.URL, htmlReport(b, res), who)
+}
+
+// demoVerify proves what the run left, with the demo's public key.
+func (a *app) demoVerify(ctx context.Context, b *builder, p *pipeline.Pipeline) error {
+	keys, err := proof.NewVerifier(b.config.VerifyKeys...)
+	if err != nil {
+		return err
+	}
+	var r verify.Report
+	a.term.during(func() string { return "verifying" }, func() {
+		r, err = verify.Run(ctx, verify.Options{Raw: p.Raw, Lake: p.Lake, Keys: keys, HaveKeys: true, TempDir: b.config.Limits.TempDir, Now: a.Now})
+	})
+	if err != nil {
+		return err
+	}
+	if !r.OK() {
+		return errors.Join(a.printVerified(r), exitQuietly(exitFailed, many(int64(len(r.Findings)), "finding")))
+	}
+	text, _, _ := strings.Cut(verdictOf(r), "\n\n") // without the heads
+	return a.printf("\nVerified:\n  %s\n", strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  "))
 }
 
 const demoTry = `
@@ -134,6 +162,7 @@ All of that took %[3]v, and lies in
 Try next:
   %[1]s -c %[2]s find --user %[8]s --since 30d
   %[1]s -c %[2]s status
+  %[1]s -c %[2]s verify --deep
   %[1]s -c %[2]s reconcile report --rows 50
   duckdb -c "SELECT dt, class_name, status, count(*) AS n
              FROM read_parquet('%[4]s/events/**/*.parquet', hive_partitioning=true, hive_types_autocast=false)

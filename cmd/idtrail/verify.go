@@ -322,9 +322,9 @@ func findingTable(r verify.Report) [][]string {
 // verdictOf says in sentences what was proven, and against what.
 func verdictOf(r verify.Report) string {
 	var text strings.Builder
-	var segments, proven, records, unsigned int64
+	var segments, proven, records int64
 	for _, s := range r.Sources {
-		segments, proven, records, unsigned = segments+s.Segments, proven+s.Proven, records+s.Records, unsigned+s.Unsigned
+		segments, proven, records = segments+s.Segments, proven+s.Proven, records+s.Records
 	}
 	switch n := len(r.Findings); {
 	case r.Incomplete && n == 0:
@@ -346,7 +346,11 @@ func verdictOf(r verify.Report) string {
 	case !r.Keyed:
 		text.WriteString("No key was given: no signature was looked at, and who can write to the bucket could have made all of it anew.\n")
 	case len(r.Findings) == 0 && !r.Incomplete:
-		fmt.Fprintf(&text, "Signed by %s: %s of %s; what was landed since is held by the chain alone.\n", strings.Join(signers(r), ", "), count(proven), many(segments, "segment"))
+		fmt.Fprintf(&text, "Signed by %s: %s of %s.", strings.Join(signers(r), ", "), count(proven), many(segments, "segment"))
+		if proven < segments {
+			text.WriteString(" What was landed since is held by the chain alone.")
+		}
+		text.WriteString("\n")
 	}
 	if len(r.Findings) == 0 && !r.Incomplete {
 		text.WriteString(headsOf(r))

@@ -19,8 +19,13 @@ type Retention struct {
 	Lake time.Duration `yaml:"lake"`
 }
 
-// leastRetention keeps a slip of a unit from removing everything.
-const leastRetention = 24 * time.Hour
+// LeastRaw is the shortest retention of raw: what sources read again on purpose
+// is judged by what was landed within it. Lake objects can be made again from
+// raw; leastLake only keeps a slip of a unit from removing everything.
+const (
+	LeastRaw  = 30 * 24 * time.Hour
+	leastLake = 24 * time.Hour
+)
 
 // publicKey is the form of a key that signed notes are checked with:
 // name+id+key, https://github.com/C2SP/C2SP/blob/main/signed-note.md
@@ -98,8 +103,8 @@ func (d *decoder) checkProof(c *Config) {
 	if d.has("signing_key") && len(c.VerifyKeys) == 0 {
 		d.warn("signing_key", "there are no verify_keys, so idtrail verify looks at no signature; add the public key that idtrail keygen printed")
 	}
-	d.checkRetention("retention.raw", c.Retention.Raw)
-	d.checkRetention("retention.lake", c.Retention.Lake)
+	d.checkRetention("retention.raw", c.Retention.Raw, LeastRaw)
+	d.checkRetention("retention.lake", c.Retention.Lake, leastLake)
 	if lock := time.Duration(c.Raw.Lock.Days) * 24 * time.Hour; c.Retention.Raw > 0 && lock > c.Retention.Raw {
 		d.warn("retention.raw", "is shorter than raw.lock.days, and what is locked is not pruned; make it at least %dd", c.Raw.Lock.Days)
 	}
@@ -125,9 +130,9 @@ func (d *decoder) checkCache(c *Config) {
 	}
 }
 
-func (d *decoder) checkRetention(path string, span time.Duration) {
-	if d.has(path) && span < leastRetention {
-		d.fail(path, "must be at least a day; leave it out to keep everything")
+func (d *decoder) checkRetention(path string, span, least time.Duration) {
+	if d.has(path) && span < least {
+		d.fail(path, "must be at least %s; leave it out to keep everything", FormatSpan(least))
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 // publicKey is a key as idtrail keygen prints it.
-const publicKey = "acme+0bf7d8d1+AQ52FpL1b8VeZEqIQs5bZcYkmfQ4JiPZ6CFTSvyrq1BO"
+const publicKey = "acme+d7cb677b+AeXR6YYUufWdWpREfNmdcozI0hm+1CVtVKT19iFoYSel"
 
 func TestStateInS3(t *testing.T) {
 	text := strings.Replace(base, "state: state", "state: {url: s3://bucket/state/, region: eu-west-1, kms_key: k}", 1)

@@ -35,6 +35,9 @@ const SecretVar = "IDTRAIL_DEMO_SECRET" //nolint:gosec // the name of a variable
 // marker says that a folder was made by a demo, and may be made anew.
 const marker = ".idtrail-demo"
 
+// keyFile holds the demo's signing key, beside its config.
+const keyFile = "idtrail.key"
+
 //go:embed idtrail.yaml.tmpl
 var configText string
 
@@ -48,6 +51,9 @@ type Options struct {
 	Users, Logs, Trail, Days int
 	End                      time.Time
 	Seed                     uint64
+	// SigningKey signs what a run leaves as proof, and PublicKey verifies it;
+	// both or neither.
+	SigningKey, PublicKey string
 }
 
 // Site is a company that is up. It is to be closed.
@@ -64,6 +70,7 @@ type Site struct {
 	// HEC counts the events it is sent, and keeps none.
 	HEC *fake.HEC
 
+	publicKey string
 	// aws is where AWS is served.
 	aws     string
 	servers []*http.Server
@@ -85,6 +92,13 @@ func Start(ctx context.Context, o Options) (*Site, error) {
 		return nil, fmt.Errorf("write trail: %w", err)
 	}
 	s := &Site{Tenant: tenant, Config: filepath.Join(o.Dir, "idtrail.yaml"), Secret: "demo-secret", served: make(chan error)}
+	if o.SigningKey != "" {
+		key := func(w io.Writer) (int, error) { return io.WriteString(w, o.SigningKey+"\n") }
+		if err := writeFile(filepath.Join(o.Dir, keyFile), key); err != nil {
+			return nil, fmt.Errorf("write signing key: %w", err)
+		}
+		s.publicKey = o.PublicKey
+	}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -207,6 +221,7 @@ func (s *Site) writeConfig(address, hec string, groups []string) error {
 		return 0, t.Execute(w, map[string]any{
 			"Address": address, "HEC": hec, "SecretVar": SecretVar, "Scope": s.Tenant.InScope(), "Region": fake.Region, "Account": fake.AccountID,
 			"Pool": fake.PoolID, "IdentityPool": fake.IdentityPoolID, "Groups": groups,
+			"KeyFile": keyFile, "PublicKey": s.publicKey,
 		})
 	})
 }
