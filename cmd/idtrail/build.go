@@ -322,6 +322,7 @@ func (b *builder) pipelineInto(ctx context.Context, makeSinks func(blob.Store) (
 	if err != nil {
 		return nil, err
 	}
+	store = blob.Fenced(store) // sinks write only while the source they write of is held
 	raw, err := b.store(ctx, c.Raw)
 	if err != nil {
 		return nil, fmt.Errorf("open raw: %w", err)
