@@ -38,7 +38,8 @@ func (s *Sink) checkKey(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("validate the key: %w", stream.Unanswered(ctx, err).Err)
 	}
-	defer stream.Discard(resp)
+	defer func() { _ = resp.Body.Close() }()
+	defer stream.Drain(resp.Body)
 	notThere := resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusMethodNotAllowed
 	if notThere && s.client.explain.site == "" {
 		return errNoValidate

@@ -33,7 +33,7 @@ type client struct {
 	logs, base string
 	// explain tells what an answer means for this sink.
 	explain explainer
-	packer  *packer
+	gzip    stream.Compressor
 }
 
 // Sites returns the sites the vendor's client knows.
@@ -43,7 +43,7 @@ func Sites() []string {
 }
 
 func newClient(o Options) (*client, error) {
-	c := &client{explain: explainer{sink: o.Name, site: o.Site, now: o.Now}, packer: newPacker()}
+	c := &client{explain: explainer{sink: o.Name, site: o.Site, now: o.Now}}
 	cfg := datadog.NewConfiguration()
 	if err := c.locate(cfg, o); err != nil {
 		return nil, err
@@ -110,7 +110,8 @@ func (c *client) post(ctx context.Context, address string, body []byte) stream.A
 	if err != nil {
 		return stream.Unanswered(ctx, err)
 	}
-	defer stream.Discard(resp)
+	defer func() { _ = resp.Body.Close() }()
+	defer stream.Drain(resp.Body)
 	// The status alone decides: an answer accepted is often followed by a body
 	// that is not the documented one.
 	return c.explain.answer(resp)
@@ -123,20 +124,15 @@ func (c *client) call(ctx context.Context, method, address string, body []byte) 
 	datadog.SetAuthKeys(ctx, &headers, [2]string{"apiKeyAuth", "DD-API-KEY"})
 	var content any
 	if body != nil {
-		small, free, err := c.packer.pack(body)
-		if err != nil {
-			return nil, fmt.Errorf("compress: %w", err)
-		}
-		// The vendor's client makes its own copy of it.
-		defer free()
-		content, headers["Content-Type"] = small, "application/json"
+		content, headers["Content-Type"] = c.gzip.Compress(body), "application/json"
 	}
 	req, err := c.api.PrepareRequest(ctx, address, method, content, headers, nil, nil, nil)
 	if err != nil {
 		return nil, err
 	}
 	if body != nil {
-		// Told before, the vendor's client would compress it again.
+		// Told before, the vendor's client would compress it again, by a library
+		// that takes six times as long.
 		req.Header.Set("Content-Encoding", "gzip")
 	}
 	return c.api.CallAPI(req)

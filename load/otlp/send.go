@@ -7,10 +7,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
-	"sync"
 	"time"
-
-	"github.com/klauspost/compress/gzip"
 
 	"github.com/idtrail/idtrail/load/stream"
 	"github.com/idtrail/idtrail/schema"
@@ -31,7 +28,7 @@ type protocol struct {
 	header    http.Header
 	client    *http.Client
 	now       func() time.Time
-	zips      sync.Pool // of *gzip.Writer, which are large
+	gzip      stream.Compressor
 }
 
 var _ stream.Protocol = (*protocol)(nil)
@@ -51,11 +48,7 @@ func (*protocol) Frame() stream.Frame { return stream.Frame{} }
 
 // Send posts a body.
 func (p *protocol) Send(ctx context.Context, r stream.Request) stream.Answer {
-	body, err := p.pack(r.Body)
-	if err != nil {
-		return stream.Answer{Outcome: stream.Busy, Err: err}
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url, bytes.NewReader(p.pack(r.Body)))
 	if err != nil {
 		return stream.Answer{Outcome: stream.Denied, Err: errors.New("the url cannot be called")}
 	}
@@ -64,31 +57,18 @@ func (p *protocol) Send(ctx context.Context, r stream.Request) stream.Answer {
 	if err != nil {
 		return stream.Unanswered(ctx, err)
 	}
-	defer stream.Discard(resp)
+	defer func() { _ = resp.Body.Close() }()
+	defer stream.Drain(resp.Body)
 	return answered(resp, r.Entries, p.now())
 }
 
 // pack puts the head before the records and compresses them. Without records, it
-// is the empty request. The result is the request's own: a transport may read on
-// in it after it has answered.
-func (p *protocol) pack(records []byte) ([]byte, error) {
-	var out bytes.Buffer
-	out.Grow(len(records)/8 + 1024)
-	zip, _ := p.zips.Get().(*gzip.Writer)
-	if zip == nil {
-		zip, _ = gzip.NewWriterLevel(nil, gzip.BestSpeed) // a level there is
+// is the empty request.
+func (p *protocol) pack(records []byte) []byte {
+	if len(records) == 0 {
+		return p.gzip.Compress()
 	}
-	defer p.zips.Put(zip)
-	zip.Reset(&out)
-	var err error
-	if len(records) > 0 {
-		_, err = zip.Write(appendHead(nil, len(records)))
-	}
-	_, errRecords := zip.Write(records)
-	if err := errors.Join(err, errRecords, zip.Close()); err != nil {
-		return nil, fmt.Errorf("compress a request: %w", err)
-	}
-	return out.Bytes(), nil
+	return p.gzip.Compress(appendHead(nil, len(records)), records)
 }
 
 // answered says what an answer means.

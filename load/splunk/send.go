@@ -8,10 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"sync"
 	"time"
-
-	"github.com/klauspost/compress/gzip"
 
 	"github.com/idtrail/idtrail/load/stream"
 )
@@ -68,12 +65,7 @@ func (r *reply) err() *answerError { return &answerError{status: r.status, code:
 
 // Send implements [stream.Protocol].
 func (c *collector) Send(ctx context.Context, r stream.Request) stream.Answer {
-	packed := c.pool.get()
-	defer c.pool.put(packed)
-	if err := packed.fill(r.Body); err != nil {
-		return stream.Answer{Outcome: stream.Refused, Err: err}
-	}
-	got, err := c.call(ctx, call{method: http.MethodPost, path: eventPath, channel: r.Channel, body: packed.buf.Bytes(), gzip: true})
+	got, err := c.call(ctx, call{method: http.MethodPost, path: eventPath, channel: r.Channel, body: c.gzip.Compress(r.Body), gzip: true})
 	if err != nil {
 		return stream.Unanswered(ctx, err)
 	}
@@ -143,40 +135,4 @@ func (c *collector) call(ctx context.Context, in call) (*reply, error) {
 		got.body = answer{}
 	}
 	return got, nil
-}
-
-// gzipPool keeps compressors: each has some hundred kilobytes.
-type gzipPool struct{ pool sync.Pool }
-
-type packed struct {
-	buf bytes.Buffer
-	w   *gzip.Writer
-}
-
-func newGzipPool() *gzipPool {
-	p := &gzipPool{}
-	p.pool.New = func() any {
-		w, err := gzip.NewWriterLevel(io.Discard, gzip.BestSpeed)
-		if err != nil {
-			panic(err) // the level is a constant
-		}
-		return &packed{w: w}
-	}
-	return p
-}
-
-func (p *gzipPool) get() *packed {
-	got, _ := p.pool.Get().(*packed)
-	return got
-}
-
-func (p *gzipPool) put(used *packed) { p.pool.Put(used) }
-
-func (p *packed) fill(body []byte) error {
-	p.buf.Reset()
-	p.w.Reset(&p.buf)
-	if _, err := p.w.Write(body); err != nil {
-		return err
-	}
-	return p.w.Close()
 }

@@ -117,7 +117,7 @@ type collector struct {
 	maxRequest int
 	now        func() time.Time
 	client     *http.Client
-	pool       *gzipPool
+	gzip       stream.Compressor
 }
 
 var _ stream.Protocol = (*collector)(nil)
@@ -136,7 +136,7 @@ func newCollector(o Options) (*collector, error) {
 	}
 	return &collector{
 		base: base, token: o.Token, index: o.Index, host: o.Host, ack: o.Ack,
-		maxRequest: o.MaxRequest, now: o.Now, client: client, pool: newGzipPool(),
+		maxRequest: o.MaxRequest, now: o.Now, client: client,
 	}, nil
 }
 

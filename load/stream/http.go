@@ -256,9 +256,6 @@ func RetryAfter(h http.Header, now time.Time) time.Duration {
 	return 0
 }
 
-// Discard reads what little is left of an answer, so that its connection is used
-// again, and closes it.
-func Discard(resp *http.Response) {
-	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10)
-	_ = resp.Body.Close()
-}
+// Drain reads what little is left of an answer's body, so that its connection is
+// used again once it is closed.
+func Drain(body io.Reader) { _, _ = io.CopyN(io.Discard, body, 64<<10) }

@@ -1,6 +1,8 @@
 package stream_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -44,7 +46,7 @@ func post(t *testing.T, c *http.Client, url string) stream.Answer {
 	if err != nil {
 		return stream.Unanswered(t.Context(), err)
 	}
-	stream.Discard(resp)
+	_ = resp.Body.Close()
 	t.Errorf("%s: answered %d", url, resp.StatusCode)
 	return stream.Answer{}
 }
@@ -207,7 +209,8 @@ func TestTrust(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer stream.Discard(resp)
+	defer func() { _ = resp.Body.Close() }()
+	defer stream.Drain(resp.Body)
 	if resp.ProtoMajor != 2 {
 		t.Errorf("spoke %s", resp.Proto)
 	}
@@ -235,7 +238,8 @@ func TestNoRedirect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer stream.Discard(resp)
+	defer func() { _ = resp.Body.Close() }()
+	defer stream.Drain(resp.Body)
 	if resp.StatusCode != http.StatusTemporaryRedirect || calls != 1 {
 		t.Errorf("got %d after %d calls", resp.StatusCode, calls)
 	}
@@ -302,5 +306,22 @@ func TestRetryAfter(t *testing.T) {
 		if got := stream.RetryAfter(http.Header{"Retry-After": {value}}, now); got != want {
 			t.Errorf("%q: got %v, want %v", value, got, want)
 		}
+	}
+}
+
+func TestCompress(t *testing.T) {
+	var c stream.Compressor
+	first := c.Compress([]byte("a body"))
+	for want, parts := range map[string][][]byte{"": nil, "head and body": {[]byte("head"), nil, []byte(" and body")}} {
+		r, err := gzip.NewReader(bytes.NewReader(c.Compress(parts...)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(r); err != nil || string(got) != want {
+			t.Errorf("got %q and %v, want %q", got, err, want)
+		}
+	}
+	if !bytes.Equal(first, c.Compress([]byte("a body"))) {
+		t.Error("what was compressed before was written over")
 	}
 }
