@@ -208,9 +208,14 @@ func TestReplayKilled(t *testing.T) {
 // record says.
 func (d *dying) wantWhole() {
 	d.t.Helper()
+	d.wantWholeOf("lake", "json")
+}
+
+func (d *dying) wantWholeOf(sinks ...string) {
+	d.t.Helper()
 	reader := lake.Open(d.lakeUnder)
 	known := map[string]bool{}
-	for _, sink := range []string{"lake", "json"} {
+	for _, sink := range sinks {
 		for r, err := range reader.Flushes(d.t.Context(), sink, "acme") {
 			if err != nil || r.State != lake.StateCompleted {
 				d.t.Fatalf("flush %d of %s is %s, %v", r.From, sink, r.State, err)
