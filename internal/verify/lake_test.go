@@ -144,19 +144,27 @@ func (s *site) options(t *testing.T) verify.Options {
 	return verify.Options{Raw: s.raw, Lake: s.lake, Keys: keys, HaveKeys: true, TempDir: s.temp, Now: func() time.Time { return s.now }}
 }
 
-// fill runs the line four times over sources that grow: acme has segments 0 to 9
-// or so, a gap in one of them, rejects, and four checkpoints.
+// fill runs the line four times over sources that grow: acme has 400 records in
+// a dozen segments, a gap in one of them, rejects, and four checkpoints.
 func fill(t *testing.T) *site {
 	t.Helper()
+	return fillOf(t, 400, 40)
+}
+
+func fillOf(t *testing.T, records int, perSegment int64) *site {
+	t.Helper()
 	s := newSite(t, blobtest.NewMemory(), blobtest.NewMemory())
+	s.segment = perSegment
+	perPage := int(perSegment / 2)
+	pages := records / perPage / 4
 	acme := &feed{name: "acme"}
 	users := &feed{name: "users", pages: []extract.Page{userPage(30)}}
 	for i := range 4 {
-		for j := range 5 {
-			acme.pages = append(acme.pages, logPage((i*5+j)*20, 20))
+		for j := range pages {
+			acme.pages = append(acme.pages, logPage((i*pages+j)*perPage, perPage))
 		}
 		if i == 1 {
-			acme.pages[7].Gaps = []schema.Gap{{From: begin.Add(time.Hour + 123456*time.Nanosecond), To: begin.Add(2 * time.Hour), Reason: "the tenant keeps no more"}}
+			acme.pages[pages+2].Gaps = []schema.Gap{{From: begin.Add(time.Hour + 123456*time.Nanosecond), To: begin.Add(2 * time.Hour), Reason: "the tenant keeps no more"}}
 		}
 		if err := s.run(t.Context(), acme, users); err != nil {
 			t.Fatal(err)
