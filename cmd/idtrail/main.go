@@ -12,7 +12,6 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
-	"time"
 )
 
 // memoryLimit is what the garbage collector keeps the program under while it
@@ -29,6 +28,6 @@ func main() {
 	// second one kills.
 	context.AfterFunc(ctx, stop)
 	os.Exit(run(ctx, os.Args[1:], system{
-		Name: os.Args[0], In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Env: os.LookupEnv, Now: time.Now,
+		Name: os.Args[0], In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Env: os.LookupEnv, Now: clock,
 	}))
 }

@@ -122,6 +122,8 @@ compares the users of two systems.
 		a.verifyCommand(),
 		a.backfillCommand(),
 		a.replayCommand(),
+		a.pruneCommand(),
+		a.eraseCommand(),
 		a.stateCommand(),
 		a.keygenCommand(),
 		a.demoCommand(),

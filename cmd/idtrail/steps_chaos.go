@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/idtrail/idtrail/internal/blob"
 	"github.com/idtrail/idtrail/internal/blob/blobtest"
@@ -22,6 +23,8 @@ const (
 	killVar = "IDTRAIL_CHAOS_KILL"
 	// stepsVar is a file that the name of each step is added to.
 	stepsVar = "IDTRAIL_CHAOS_STEPS"
+	// clockVar is how far the program's clock is off.
+	clockVar = "IDTRAIL_CHAOS_CLOCK"
 )
 
 // steps counts what the program has come to, by name.
@@ -85,3 +88,10 @@ func kindOf(key string) string {
 }
 
 func watch(p *pipeline.Pipeline) { p.Trace = func(step string) { theSteps().at("trace " + step) } }
+
+var clockOff = sync.OnceValue(func() time.Duration {
+	off, _ := time.ParseDuration(os.Getenv(clockVar))
+	return off
+})
+
+func clock() time.Time { return time.Now().Add(clockOff()) }

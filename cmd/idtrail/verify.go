@@ -25,6 +25,7 @@ type verifyFlags struct {
 	sources, keys, anchors       []string
 	deep                         bool
 	workers                      int
+	evidence                     evidenceFlags
 }
 
 func (a *app) verifyCommand() *cobra.Command {
@@ -47,11 +48,15 @@ cutting off of the newest segments together with their notes is found, too.
 What a checkpoint lists is proven by its file's SHA-256. With --deep each segment
 is unpacked all the same, and rows and records are counted.
 
+With -o it writes an evidence report for auditors, a page or JSON: coverage by day,
+counts, gaps, prunes and erasures, signatures, and what it cannot prove.
+
 It exits with 0 if all is as it should be, and with 1 if something is wrong.`,
 		Example: `  idtrail verify
   idtrail verify --lake ./copy --key "$(cat idtrail.pub)"
   idtrail verify --lake s3://acme-idtrail/lake --raw s3://acme-evidence/raw --deep
-  idtrail verify --anchor 'acme 4711 1f3c…9a' --anchor heads.txt`,
+  idtrail verify --anchor 'acme 4711 1f3c…9a' --anchor heads.txt
+  idtrail verify --report 2026-01-01..2026-03-31 -o evidence.html`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.verify(cmd.Context(), f) },
 	}
@@ -70,9 +75,14 @@ func (f *verifyFlags) flags(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.anchors, "anchor", nil, "a chain's `head` kept elsewhere (\"source number sha256\"), or a file with one a line")
 	flags.BoolVar(&f.deep, "deep", false, "unpack every segment, look for records there twice, and count all rows")
 	flags.IntVar(&f.workers, "workers", 0, "objects read side by side (default 2)")
+	f.evidence.flags(cmd)
 }
 
 func (a *app) verify(ctx context.Context, f verifyFlags) error {
+	period, err := f.evidence.options()
+	if err != nil {
+		return err
+	}
 	o, err := a.verifyOptions(ctx, f)
 	if err != nil {
 		return err
@@ -84,6 +94,9 @@ func (a *app) verify(ctx context.Context, f verifyFlags) error {
 	a.term.during(line, func() { report, err = verify.Run(ctx, o) })
 	unread := err
 	if err != nil && !errors.Is(err, verify.ErrIncomplete) {
+		return err
+	}
+	if err := f.evidence.write(a, period, report); err != nil {
 		return err
 	}
 	if a.json {
