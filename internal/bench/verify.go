@@ -117,9 +117,9 @@ func (b *bench) segments(ctx context.Context, place string, bytes int64) (*lande
 	if err := errors.Join(err, errSigner); err != nil {
 		return nil, err
 	}
-	w := &segmentWriter{landed: l, place: place, signer: signer, random: rand.New(rand.NewPCG(1, 2))}
+	w := &segmentWriter{landed: l, place: place, signer: signer, random: rand.New(rand.NewPCG(1, 2))} //nolint:gosec // the same bytes in each run
 	for l.packed < bytes {
-		if err := w.next(ctx); err != nil {
+		if err := errors.Join(ctx.Err(), w.next()); err != nil {
 			return nil, err
 		}
 	}
@@ -139,7 +139,7 @@ type segmentWriter struct {
 	before string
 }
 
-func (w *segmentWriter) next(ctx context.Context) error {
+func (w *segmentWriter) next() error {
 	seq := int64(len(w.files))
 	h := segment.Header{Source: "bench", Kind: "bench", Seq: seq, Stream: segment.MainStream, Prev: w.prev, LandedAt: time.Unix(1_800_000_000+seq, 0).UTC()}
 	var lines segment.Builder

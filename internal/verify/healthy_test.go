@@ -268,7 +268,8 @@ func TestAnchors(t *testing.T) {
 	o := s.options(t)
 	o.Anchors = []verify.Anchor{{Source: "acme", Seq: 3, SHA256: hash}, {Source: "acme", Seq: 2, Checkpoint: true, SHA256: hash}, {Source: "gone", Seq: 5, SHA256: hash}}
 	wantFindings(t, judge(t, o).Findings, []want{
-		{verify.Altered, seg(3), "the anchor names"}, {verify.Altered, proof.Key("acme", 2), "the anchor names"},
+		{verify.Altered, seg(3), "the anchor names"},
+		{verify.Altered, proof.Key("acme", 2), "the anchor names"},
 		{verify.Truncated, segment.Key("gone", 0), "there is no segment at all"},
 	})
 }

@@ -72,7 +72,7 @@ type noteFile struct {
 }
 
 // signed says that it bears the signature of a key that was given.
-func (n *noteFile) signed() bool { return n.fault == nil && !n.broken }
+func (f *noteFile) signed() bool { return f.fault == nil && !f.broken }
 
 var (
 	checkpointName = regexp.MustCompile(`/(\d{12})\.note$`)
@@ -155,6 +155,9 @@ func (s *inspection) openNote(ctx context.Context, key string) (noteFile, error)
 	f.text, f.signer, f.fault = s.o.Keys.Open(msg)
 	if f.fault != nil && !errors.Is(f.fault, proof.ErrUnsigned) && !errors.Is(f.fault, proof.ErrKey) {
 		f.broken = true
+		if errors.Is(f.fault, proof.ErrMalformed) {
+			f.fault = errors.New("is not of the form of a note any more: its text or its signature was damaged")
+		}
 		s.find(Altered, key, "%v", f.fault)
 		return f, nil
 	}
@@ -228,14 +231,18 @@ func (s *inspection) countNote(f *noteFile) {
 // next one naming their text. Where nobody asked for signatures, none is needed.
 func (s *inspection) judgeCheckpoints(list []*noteFile) {
 	var next *noteFile // the one after, if it is there
-	for i := len(list) - 1; i >= 0; i-- {
-		f := list[i]
+	for _, f := range slices.Backward(list) {
 		f.proven = !f.broken && (f.fault == nil || !s.o.HaveKeys)
 		if next != nil && next.number == f.number+1 && !next.broken && !f.broken {
 			s.judgeLink(f, next)
 		}
 		next = f
 	}
+	s.judgeNumbers(list)
+}
+
+// judgeNumbers checks that checkpoints begin with the first and leave none out.
+func (s *inspection) judgeNumbers(list []*noteFile) {
 	number := int64(0)
 	for _, f := range list {
 		if from := number + 1; f.number > from {
@@ -243,7 +250,7 @@ func (s *inspection) judgeCheckpoints(list []*noteFile) {
 		}
 		number = f.number
 	}
-	if len(list) > 0 && list[0].number == 1 && list[0].checkpoint != nil && list[0].checkpoint.Previous != "" {
+	if len(list) > 0 && list[0].number == 1 && !list[0].broken && list[0].checkpoint.Previous != "" {
 		s.find(Altered, list[0].key, "names a checkpoint before it, and is the first")
 	}
 }
