@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/idtrail/idtrail/internal/proof"
@@ -122,9 +121,6 @@ func (p *Pipeline) pruned(ctx context.Context, source string, last int64) (*proo
 	}
 	return nil, nil
 }
-
-// groupOf is the part of a note's key that all notes of one change share.
-func groupOf(key string) string { return key[:strings.LastIndexByte(key, '-')] }
 
 // changeTime is the time of a change that is written down now: keys bear
 // milliseconds.

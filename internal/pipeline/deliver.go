@@ -75,7 +75,7 @@ func (v *delivery) identify(ctx context.Context) error {
 // checkpoint writes down what is new in raw and lake.
 func (v *delivery) checkpoint(ctx context.Context) error {
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // the next run writes it
 	}
 	err := v.p.checkpoint(ctx, v.st, v.source, v.identity)
 	v.p.trace("checkpoint.written")

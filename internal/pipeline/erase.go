@@ -128,17 +128,23 @@ func (p *Pipeline) erase(ctx context.Context, st *state.DB, source Source, o Era
 	if err != nil || o.DryRun || len(change.Objects) == 0 {
 		return err
 	}
+	return x.commit(ctx, change)
+}
+
+// commit writes down what will change, and changes it.
+func (x *eraser) commit(ctx context.Context, change proof.Change) error {
+	v, st, r := x.delivery, x.st, x.r
 	if err := st.SetMemo(ctx, memoErasing, "1"); err != nil {
 		return err
 	}
-	notes, err := p.writeChange(ctx, change)
+	notes, err := x.p.writeChange(ctx, change)
 	if err != nil {
 		return err
 	}
 	for _, n := range notes {
 		r.Notes = append(r.Notes, n.key)
 	}
-	if r.Flushes, r.Gone, err = v.finishErasure(ctx, stagedUnder(source.Name, at), notes); err != nil {
+	if r.Flushes, r.Gone, err = v.finishErasure(ctx, stagedUnder(x.source.Name, change.Time), notes); err != nil {
 		return err
 	}
 	if err := st.SetMemo(ctx, memoErasing, ""); err != nil {

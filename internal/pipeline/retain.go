@@ -161,7 +161,12 @@ func (x *pruner) raw(ctx context.Context) error {
 	if x.o.DryRun || len(change.Objects) == 0 {
 		return nil
 	}
-	if err := x.carry(ctx, end); err != nil {
+	return x.commitRaw(ctx, change)
+}
+
+// commitRaw lands what has to live on, writes down what goes, and removes it.
+func (x *pruner) commitRaw(ctx context.Context, change proof.Change) (err error) {
+	if err := x.carry(ctx, change.Head+1); err != nil {
 		return err
 	}
 	if change.Time, err = x.p.freeTime(ctx, x.source.Name, proof.Prune); err != nil {
