@@ -63,7 +63,8 @@ func (w *world) hecFault(sink string) func(fake.Call) *fake.HECFault {
 		if f == nil {
 			return nil
 		}
-		h := &fake.HECFault{Fault: *f, Taken: w.chance.one(2)}
+		// What never arrived has no answer that could be spoilt.
+		h := &fake.HECFault{Fault: *f, Taken: f.Truncate > 0 || f.Slow > 0 || w.chance.one(2)}
 		if h.Taken {
 			w.sent[sink].lost()
 		}
@@ -71,7 +72,13 @@ func (w *world) hecFault(sink string) func(fake.Call) *fake.HECFault {
 	}
 }
 
-func (w *world) datadogLost(fake.Call) *fake.Fault { return w.fault() }
+func (w *world) datadogLost(fake.Call) *fake.Fault {
+	f := w.fault()
+	if f != nil && (f.Truncate > 0 || f.Slow > 0) {
+		return &fake.Fault{Drop: true}
+	}
+	return f
+}
 
 func (w *world) datadogAnswerLost(fake.Call) *fake.Fault {
 	f := w.fault()

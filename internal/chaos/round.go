@@ -26,15 +26,15 @@ func actions() []action {
 	return []action{
 		{"only faults", 2, nil, (*world).undisturbed},
 		{"killed at any moment", 6, nil, (*world).killAnyTime},
-		{"killed at a step", 10, nil, (*world).killAtStep},
+		{"killed at a step", 12, nil, (*world).killAtStep},
 		{"killed while it calls", 6, nil, (*world).killAtCall},
 		{"told to stop", 3, nil, (*world).stop},
-		{"frozen, and another run", 1, nil, (*world).freeze},
-		{"two hosts at once", 2, []kind{shared}, (*world).together},
-		{"four runs at once", 1, nil, (*world).crowded},
+		{"frozen, and another run", 2, nil, (*world).freeze},
+		{"two hosts at once", 4, []kind{shared}, (*world).together},
+		{"four runs at once", 2, nil, (*world).crowded},
 		{"disk lost", 2, nil, (*world).loseDisk},
 		{"database torn", 2, nil, (*world).tear},
-		{"disk full", 4, []kind{small}, (*world).fillDisk},
+		{"disk full", 5, []kind{small}, (*world).fillDisk},
 		{"network cut", 3, []kind{bucket, shared}, (*world).cutNetwork},
 		{"clock set", 1, nil, (*world).setClock},
 	}
@@ -224,7 +224,7 @@ func (w *world) killAtStep(ctx context.Context) error {
 	slices.Sort(known)
 	name := w.tally.stepOf(w.chance, known)
 	nth := 1
-	if w.chance.one(2) {
+	if w.chance.one(4) {
 		nth += w.chance.n(6)
 	}
 	r, err := w.through(ctx, w.anyHost(), fmt.Sprintf("%s=%s#%d", killVar, name, nth))

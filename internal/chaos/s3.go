@@ -47,7 +47,7 @@ func startS3(ctx context.Context, binary, dir string, c *chance) (_ *objectStore
 	if err := listener.Close(); err != nil {
 		return nil, err
 	}
-	s.cmd = exec.Command(binary, "-q", "--port", address, "--access", s3Access, "--secret", s3Secret, "posix", s.root) //nolint:gosec,noctx // ends with close
+	s.cmd = exec.Command(binary, "-q", "--region", fake.Region, "--port", address, "--access", s3Access, "--secret", s3Secret, "posix", s.root) //nolint:gosec,noctx // ends with close
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
