@@ -24,7 +24,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/idtrail/idtrail/internal/fake"
@@ -258,14 +259,51 @@ func (b *bench) command(ctx context.Context, out io.Writer, args ...string) (sec
 		cmd.Stderr = os.Stderr
 	}
 	began := time.Now()
-	if err := cmd.Run(); err != nil {
+	if err := cmd.Start(); err != nil {
+		return 0, 0, fmt.Errorf("start %s: %w", b.binary, err)
+	}
+	ended := make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() { peakMiB = watchPeak(cmd.Process.Pid, ended) })
+	err = cmd.Wait()
+	seconds = time.Since(began).Seconds()
+	close(ended)
+	watching.Wait()
+	if err != nil {
 		return 0, 0, fmt.Errorf("%s %v: %w", b.binary, args, err)
 	}
-	usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	if !ok {
-		return 0, 0, errors.New("no resource usage of the process")
+	return seconds, peakMiB, nil
+}
+
+// watchPeak returns the most memory a process held, in MiB; 0 where there is no
+// /proc. What the system tells of an ended process is of no use here: until it is
+// a program of its own, a child shares its parent's memory, and that counts.
+func watchPeak(pid int, ended <-chan struct{}) (peak float64) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if err == nil {
+			peak = max(peak, highWater(string(text)))
+		}
+		select {
+		case <-tick.C:
+		case <-ended:
+			return peak
+		}
 	}
-	return time.Since(began).Seconds(), float64(usage.Maxrss) / 1024, nil
+}
+
+func highWater(status string) (mib float64) {
+	_, value, found := strings.Cut(status, "VmHWM:")
+	if !found {
+		return 0 // it has ended
+	}
+	var kib float64
+	if _, err := fmt.Sscan(value, &kib); err != nil {
+		return 0
+	}
+	return kib / 1024
 }
 
 func row(title string, records int, seconds, limit, peakMiB float64) {
