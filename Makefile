@@ -29,10 +29,14 @@ OTELCOL_MANIFEST := integration/harness/otelcol/builder.yaml
 OTELCOL     := $(CACHE)/otelcol-$(OTELCOL_VERSION)-$(shell cksum <$(OTELCOL_MANIFEST) | cut -d' ' -f1)
 DATADOG_API := $(CACHE)/datadog-api-$(DATADOG_VERSION).json
 
-# What a caller may set: make fuzz FUZZTIME=5m, make microbench BENCH=Flush.
+# What a caller may set: make fuzz FUZZTIME=5m, make microbench BENCH=Flush,
+# make chaos CHAOSTIME=1h CHAOSSEED=7.
 FUZZTIME ?= 10s
 BENCH    ?= .
 PKG      ?= ./...
+CHAOSTIME ?= 10m
+# 0 draws one; the seed is printed.
+CHAOSSEED ?= 0
 
 # The SQLite driver is C.
 export CGO_ENABLED := 1
@@ -59,14 +63,24 @@ race: ## Run all tests, a kill at every step among them, with the race detector
 	go test -race -shuffle=on -timeout 15m $(PKG)
 
 .PHONY: integration
-integration: $(VERSITYGW) $(DUCKDB)/.done $(OTELCOL)/.done $(PRISM)/.done $(DATADOG_API) build ## Run the tests against real programs: S3, DuckDB, OpenTelemetry Collector, Prism; needs Node too
+integration: $(VERSITYGW) $(DUCKDB)/.done $(OTELCOL)/.done $(PRISM)/.done $(DATADOG_API) build build-chaos ## Run the tests against real programs: S3, DuckDB, OpenTelemetry Collector, Prism; needs Node too
 	@log=$$(mktemp) && trap 'rm -f "$$log"' EXIT && cd integration && \
 	echo "go test ./... (in integration/)" && \
 	IDTRAIL_INTEGRATION=1 IDTRAIL_VERSITYGW='$(VERSITYGW)' IDTRAIL_DUCKDB='$(DUCKDB)' \
 	  IDTRAIL_OTELCOL='$(OTELCOL)/otelcol' IDTRAIL_PRISM='$(PRISM)' IDTRAIL_DATADOG_API='$(DATADOG_API)' \
-	  IDTRAIL_BINARY='$(CURDIR)/bin/idtrail' \
+	  IDTRAIL_BINARY='$(CURDIR)/bin/idtrail' IDTRAIL_CHAOS_BINARY='$(CURDIR)/bin/idtrail-chaos' \
 	  go test -count=1 -timeout 20m -v ./... 2>&1 | tee "$$log" | { grep -vE '^(=== |PASS$$| *--- PASS)' || true; } && \
 	if grep -E '^ *--- SKIP' "$$log"; then echo 'integration: tests were skipped' >&2; exit 1; fi
+
+# The tag builds a program that can be told to die at a step, and whose leases run
+# out in seconds.
+.PHONY: build-chaos
+build-chaos:
+	go build -tags chaos -o bin/idtrail-chaos ./cmd/idtrail
+
+.PHONY: chaos
+chaos: $(VERSITYGW) build-chaos ## Kill, freeze, rob and cut off the program for CHAOSTIME, and check what it leaves; CHAOSSEED repeats a plan
+	go run ./internal/chaos -for '$(CHAOSTIME)' -seed '$(CHAOSSEED)' -s3 '$(VERSITYGW)' $(CHAOSFLAGS)
 
 .PHONY: lint
 lint: $(GOLANGCI) $(GOFUMPT) ## Check form, imports between packages, and modules
