@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -84,6 +85,7 @@ func userPage(n int) extract.Page {
 type site struct {
 	dir, temp string
 	raw, lake blob.Store
+	mu        *sync.Mutex // of now
 	now       time.Time
 	signer    proof.Signer
 	public    string
@@ -103,7 +105,7 @@ func newSite(t *testing.T, raw, lakeStore blob.Store) *site {
 	}
 	return &site{
 		dir: filepath.Join(t.TempDir(), "state"), temp: t.TempDir(), raw: raw, lake: lakeStore,
-		now: begin.Add(48 * time.Hour), signer: signer, public: public, segment: 40,
+		mu: new(sync.Mutex), now: begin.Add(48 * time.Hour), signer: signer, public: public, segment: 40,
 	}
 }
 
@@ -133,7 +135,13 @@ func (s *site) run(ctx context.Context, feeds ...*feed) error {
 	return nil
 }
 
-func (s *site) clock() time.Time { s.now = s.now.Add(time.Millisecond); return s.now }
+// clock moves a millisecond each time it is asked, by several sinks.
+func (s *site) clock() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now = s.now.Add(time.Millisecond)
+	return s.now
+}
 
 func (s *site) options(t *testing.T) verify.Options {
 	t.Helper()
@@ -177,6 +185,7 @@ func fillOf(t *testing.T, records int, perSegment int64) *site {
 func (s *site) copied(t *testing.T) *site {
 	t.Helper()
 	c := *s
+	c.mu = new(sync.Mutex)
 	c.raw, c.lake = copyOf(t, s.raw), copyOf(t, s.lake)
 	return &c
 }
