@@ -52,8 +52,36 @@ func (l *lander) adopt(ctx context.Context) error {
 	if known && next == first {
 		return l.chainError("the state knows segments up to %d, but raw lacks that one", seq)
 	}
+	if err := l.checkPublished(ctx, next); err != nil {
+		return err
+	}
 	if next == 0 {
 		return l.landFirst(ctx)
+	}
+	return nil
+}
+
+// checkPublished holds raw, whose segments end before end, against the head a
+// shared state was last published with: where the local copy was lost, only that
+// tells that raw was cut off.
+func (l *lander) checkPublished(ctx context.Context, end int64) error {
+	seq, hash, ok, err := l.st.Published(ctx)
+	if err != nil || !ok {
+		return err
+	}
+	if end <= seq {
+		return l.chainError("the shared state knows segments up to %d, but raw lacks that one", seq)
+	}
+	there := l.head
+	if there.Seq != seq {
+		seg, err := segment.ReadHeader(ctx, l.p.Raw, l.source.Name, seq)
+		if err != nil {
+			return err
+		}
+		there = seg.Ref()
+	}
+	if there.SHA256 != hash {
+		return l.chainError("segment %d is not the one the shared state knows", seq)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package pipeline_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -81,6 +82,43 @@ func TestAZombieWritesNothing(t *testing.T) {
 			// A request that was under way by then may still arrive.
 			if n := len(got.got); n > gotThen+2*got.size {
 				t.Errorf("the receiver has %d, had %d", n, gotThen)
+			}
+		})
+	}
+}
+
+// Where the local file and its copy are lost, the shared state still knows how
+// far raw went.
+func TestRawCutOffBehindALostCopy(t *testing.T) {
+	for name, kept := range map[string]int{"emptied": 0, "truncated": 2} {
+		t.Run(name, func(t *testing.T) {
+			r, store := newRig(t), blobtest.NewMemory()
+			src := &script{name: "acme", pages: logPages(4, 100)}
+			run := func() pipeline.SourceReport {
+				p := r.pipeline()
+				p.State = state.Shared(state.SharedOptions{
+					Store: store, Dir: filepath.Join(t.TempDir(), "cache"), Owner: state.Owner{Host: "one", PID: os.Getpid()}, Now: time.Now,
+				})
+				return p.Run(t.Context(), []pipeline.Source{r.source(src)}).Sources[0]
+			}
+			if rep := run(); rep.Err != nil || rep.Landed != 400 {
+				t.Fatalf("landed %d: %v", rep.Landed, rep.Err)
+			}
+			for _, key := range keysOf(t, store, "acme/") {
+				if err := store.Delete(t.Context(), key); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, key := range keysOf(t, r.raw, "")[kept:] {
+				if err := r.raw.Delete(t.Context(), key); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if rep := run(); rep.Err == nil || !strings.Contains(rep.Err.Error(), "raw lacks that one") {
+				t.Errorf("got error %v, want one about what raw lacks", rep.Err)
+			}
+			if n := len(keysOf(t, r.raw, "")); n != kept {
+				t.Errorf("raw has %d segments, want %d: nothing may be landed", n, kept)
 			}
 		})
 	}
