@@ -44,6 +44,7 @@ func (d *decoder) check(c *Config) {
 	}
 	d.checkLimits(c.Limits)
 	d.checkProof(c)
+	d.checkServe(c)
 }
 
 func (d *decoder) checkPlaces(c *Config) {

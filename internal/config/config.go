@@ -3,7 +3,8 @@
 // It is strict: a key it does not know, a value of the wrong type, a name that
 // names nothing are errors, each with its line and what to write instead, all
 // of them at once. What it returns is checked, its defaults filled in, its
-// paths absolute and its references (${env:NAME}, ${file:/path}) expanded.
+// paths absolute and its references (${env:NAME}, ${file:/path}, and those of the
+// vaults that its caller has a way to) expanded.
 //
 // It knows nothing of the packages that use the settings, and opens nothing but
 // the file itself and the files its references name.
@@ -91,7 +92,13 @@ type Config struct {
 	// Jobs in the order of the file; there is at least one ([DefaultJob]).
 	Jobs   []Job  `yaml:"jobs"`
 	Limits Limits `yaml:"limits"`
+	// Timezone is the one that schedules are read in, unless they name their own.
+	Timezone string `yaml:"timezone"`
+	Serve    Serve  `yaml:"serve"`
 
+	// References are those that stand where secrets do, in the order of the file,
+	// whether they were read or not.
+	References []Reference `yaml:"-"`
 	// Warnings are what is allowed but hardly meant.
 	Warnings []Problem `yaml:"-"`
 }

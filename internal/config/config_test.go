@@ -165,7 +165,7 @@ func TestSkipSecrets(t *testing.T) {
 func TestProblems(t *testing.T) {
 	tests := []struct{ name, old, new, want string }{
 		{"unknown key", "lake: lake", "lakes: lake", `2:1: lakes: unknown key "lakes"; did you mean lake?`},
-		{"far key", "", "zzzzzz: 1\n", `10:1: zzzzzz: unknown key "zzzzzz"; known: connections, jobs, lake, limits, manifests, raw, reconcile, retention, signing_key, sinks, sources, state, state_cache, verify_keys`},
+		{"far key", "", "zzzzzz: 1\n", `10:1: zzzzzz: unknown key "zzzzzz"; known: connections, jobs, lake, limits, manifests, raw, reconcile, retention, serve, signing_key, sinks, sources, state, state_cache, timezone, verify_keys`},
 		{"null under an unknown key", "", "limitz:\n", `10:1: limitz: unknown key "limitz"; did you mean limits?`},
 		{"nested key", "connection: acme}", "conectoin: acme}", `7:36: sources[0].conectoin: unknown key "conectoin"; did you mean connection?`},
 		{"duplicate key", "lake: lake", "state: x", `2:1: is not valid YAML: mapping key "state" already defined at [1:1]; keep one of the two`},

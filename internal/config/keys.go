@@ -36,6 +36,7 @@ func defaultEventSources() []string {
 // config takes the whole file.
 func (d *decoder) config(c *Config, body ast.Node) {
 	d.places[""] = place{1, 1}
+	c.Timezone, c.Serve = defaultTimezone, Serve{Listen: defaultListen}
 	c.Limits = Limits{
 		SegmentBytes: defaultSegmentBytes, SegmentRecords: defaultSegmentRecords, SegmentAge: defaultSegmentAge,
 		Delivery: defaultDelivery, FlushBytes: defaultFlushBytes, Sources: defaultParallel, Memory: defaultMemory,
@@ -55,6 +56,8 @@ func (d *decoder) config(c *Config, body ast.Node) {
 		"reconcile":   list(d, &c.Reconcile, d.reconcile),
 		"jobs":        d.jobs(&c.Jobs),
 		"limits":      d.limits(&c.Limits),
+		"timezone":    d.text(&c.Timezone),
+		"serve":       d.serve(&c.Serve),
 	})
 	d.defaults(c)
 }
