@@ -28,6 +28,8 @@ type mortal struct {
 	until int64
 }
 
+func newCounter() *atomic.Int64 { return new(atomic.Int64) }
+
 func (m mortal) step(string, string) error {
 	if n := m.steps.Add(1); m.until > 0 && n >= m.until {
 		return errDead
@@ -49,7 +51,7 @@ func TestHealthyAtEveryStep(t *testing.T) {
 	first.pages[1].Gaps = []schema.Gap{{From: begin, To: begin.Add(time.Hour), Reason: "gone"}}
 	grown := &feed{name: "acme", pages: append(first.pages[:4:4], logPage(80, 20), logPage(100, 20))}
 	run := func(s *site, f *feed, until int64) int64 {
-		m := mortal{steps: new(atomic.Int64), until: until}
+		m := mortal{steps: newCounter(), until: until}
 		raw, lakeStore := s.raw, s.lake
 		s.raw, s.lake = m.store(raw), m.store(lakeStore)
 		err := s.run(t.Context(), f)

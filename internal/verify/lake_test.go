@@ -109,25 +109,37 @@ func newSite(t *testing.T, raw, lakeStore blob.Store) *site {
 	}
 }
 
-// run runs the line once, an hour later than before.
-func (s *site) run(ctx context.Context, feeds ...*feed) error {
+// pipeline is the line an hour later than before.
+func (s *site) pipeline() *pipeline.Pipeline {
 	s.now = s.now.Add(time.Hour)
 	o := lake.Options{Store: s.lake, TempDir: s.temp, Writer: "test", Mapping: transform.Version, Every: time.Second, Now: s.clock, Logger: slog.New(slog.DiscardHandler)}
 	parquet, ndjson := o, o
 	parquet.Name, ndjson.Name = "lake", "json"
-	p := &pipeline.Pipeline{
-		StateDir: s.dir, Raw: s.raw, Lake: s.lake, TempDir: s.temp, Signer: s.signer, Trace: s.trace, Now: s.clock,
+	keys, err := proof.NewVerifier(s.public)
+	if err != nil {
+		panic(err)
+	}
+	return &pipeline.Pipeline{
+		StateDir: s.dir, Raw: s.raw, Lake: s.lake, TempDir: s.temp, Signer: s.signer, Keys: keys, Trace: s.trace, Now: s.clock,
 		Sinks:  []pipeline.Sink{{Sink: lake.NewParquet(parquet)}, {Sink: lake.NewJSON(ndjson)}},
 		Limits: pipeline.Limits{SegmentRecords: s.segment, SortBytes: 1 << 20, Sources: 1},
 	}
+}
+
+func (f *feed) source() pipeline.Source {
+	return pipeline.Source{
+		Name: f.name, Kind: "feed", Mapper: &transform.Mapper{},
+		Open: func(extract.Ledger) (extract.Source, error) { return f, nil },
+	}
+}
+
+// run runs the line once.
+func (s *site) run(ctx context.Context, feeds ...*feed) error {
 	var sources []pipeline.Source
 	for _, f := range feeds {
-		sources = append(sources, pipeline.Source{
-			Name: f.name, Kind: "feed", Mapper: &transform.Mapper{},
-			Open: func(extract.Ledger) (extract.Source, error) { return f, nil },
-		})
+		sources = append(sources, f.source())
 	}
-	for _, r := range p.Run(ctx, sources).Sources {
+	for _, r := range s.pipeline().Run(ctx, sources).Sources {
 		if r.Failed() {
 			return fmt.Errorf("run of %s: %w %+v", r.Source, r.Err, r.Sinks)
 		}
