@@ -184,8 +184,12 @@ func (s *Source) Identity() string {
 // not be read and all others were.
 func (s *Source) Pages(ctx context.Context, from extract.Cursor) iter.Seq2[extract.Page, error] {
 	return func(yield func(extract.Page, error) bool) {
-		r := run{src: s, yield: yield}
-		if err := r.all(ctx, from); err != nil && !errors.Is(err, errStopped) {
+		left := false // whoever left the loop is told nothing more, not of a cancelled read either
+		r := run{src: s, yield: func(p extract.Page, err error) bool {
+			left = !yield(p, err)
+			return !left
+		}}
+		if err := r.all(ctx, from); err != nil && !left {
 			yield(extract.Page{}, fmt.Errorf("read archive %s: %w", s.tree.where(), err))
 		}
 	}

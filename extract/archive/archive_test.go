@@ -581,3 +581,27 @@ func TestPatterns(t *testing.T) {
 		})
 	}
 }
+
+// TestLeftAndCancelled: once a run was killed by a panic, since a loop that is
+// left because its context has ended was told of the context.
+func TestLeftAndCancelled(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 4 {
+		write(t, dir, fmt.Sprintf("%d.ndjson.gz", i), gz(strings.Join(records("cloudtrail", i*3000, (i+1)*3000), "\n")))
+	}
+	s := source(t, archive.Options{Name: "trail", Format: "cloudtrail", Path: dir, EventSources: []string{"all"}})
+	for pages := range 3 {
+		ctx, cancel := context.WithCancel(t.Context())
+		n := 0
+		for _, err := range s.Pages(ctx, "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n++; n > pages {
+				cancel()
+				break
+			}
+		}
+		cancel()
+	}
+}
