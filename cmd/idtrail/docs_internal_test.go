@@ -53,22 +53,24 @@ func TestExamplesOfDelivery(t *testing.T) {
 	}
 }
 
-// proofName is a test as docs/DELIVERY.md names it: `package.Test`.
+// proofName is a test as the documents name it: `package.Test`.
 var proofName = regexp.MustCompile("`([a-z][a-z0-9/_]*)\\.((?:Test|Fuzz)[A-Za-z0-9_]+)`")
 
 // TestProofsExist: a document that names a test which is gone proves nothing.
 func TestProofsExist(t *testing.T) {
-	text, err := os.ReadFile("../../docs/DELIVERY.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := proofName.FindAllStringSubmatch(string(text), -1)
-	if len(all) < 60 {
-		t.Errorf("found %d tests named, which is too few: the form of their names has changed", len(all))
-	}
-	for _, name := range all {
-		if !hasTest(t, filepath.Join("../..", name[1]), name[2]) {
-			t.Errorf("%s has no %s", name[1], name[2])
+	for file, least := range map[string]int{"DELIVERY.md": 60, "GUARANTEES.md": 50} {
+		text, err := os.ReadFile("../../docs/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := proofName.FindAllStringSubmatch(string(text), -1)
+		if len(all) < least {
+			t.Errorf("%s: found %d tests named, which is too few: the form of their names has changed", file, len(all))
+		}
+		for _, name := range all {
+			if !hasTest(t, filepath.Join("../..", name[1]), name[2]) {
+				t.Errorf("%s: %s has no %s", file, name[1], name[2])
+			}
 		}
 	}
 }

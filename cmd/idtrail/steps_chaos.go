@@ -21,6 +21,8 @@ const (
 	// killVar is NAME#N: the program ends, as by a power cut, when it comes to the
 	// step of that name for the Nth time.
 	killVar = "IDTRAIL_CHAOS_KILL"
+	// stopVar is the same, but the program only stands still until it is woken.
+	stopVar = "IDTRAIL_CHAOS_STOP"
 	// stepsVar is a file that the name of each step is added to.
 	stepsVar = "IDTRAIL_CHAOS_STEPS"
 	// clockVar is how far the program's clock is off.
@@ -31,18 +33,27 @@ const (
 type steps struct {
 	mu   sync.Mutex
 	seen map[string]int
+	kill place
+	stop place
+	file *os.File
+}
+
+// place is a step of a name, for the nth time.
+type place struct {
 	name string
 	n    int
-	file *os.File
+}
+
+func placeOf(variable string) place {
+	name, n, _ := strings.Cut(os.Getenv(variable), "#")
+	nth, _ := strconv.Atoi(n)
+	return place{name: name, n: nth}
 }
 
 // theSteps are the program's: there is one of them, and it was built to be
 // killed.
 var theSteps = sync.OnceValue(func() *steps {
-	s := &steps{seen: map[string]int{}}
-	name, n, _ := strings.Cut(os.Getenv(killVar), "#")
-	s.name = name
-	s.n, _ = strconv.Atoi(n)
+	s := &steps{seen: map[string]int{}, kill: placeOf(killVar), stop: placeOf(stopVar)}
 	if path := os.Getenv(stepsVar); path != "" {
 		s.file, _ = os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	}
@@ -56,9 +67,14 @@ func (s *steps) at(name string) {
 	if s.file != nil {
 		_, _ = s.file.WriteString(name + "\n")
 	}
-	if name == s.name && s.seen[name] == s.n {
+	switch (place{name: name, n: s.seen[name]}) {
+	case s.kill:
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {} // the signal is on its way
+	case s.stop:
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		// The signal reaches all threads, but not before this call is over.
+		time.Sleep(100 * time.Millisecond)
 	}
 }
 
