@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/tidwall/gjson"
 )
 
 // action is something that happens to the program.
@@ -512,6 +514,11 @@ func (w *world) recover(ctx context.Context) error {
 		if err := w.end(r); err != nil {
 			return err
 		}
+		if held := heldIn(r.out.Bytes()); r.code == 0 && held != "" {
+			last = "held by another: " + held
+			time.Sleep(time.Second) // a lease of a dead run has to run out
+			continue
+		}
 		if r.code == 0 {
 			left, err := w.left(ctx)
 			if err != nil {
@@ -561,6 +568,16 @@ func (w *world) rebuild(ctx context.Context) error {
 		time.Sleep(time.Second)
 	}
 	return errors.New("state rebuild: it stays held")
+}
+
+// heldIn names the sources that a report says another run held: nothing was done
+// for those, which is no failure.
+func heldIn(report []byte) string {
+	var names []string
+	for _, name := range gjson.GetBytes(report, "sources.#(held==true)#.source").Array() {
+		names = append(names, name.String())
+	}
+	return strings.Join(names, ", ")
 }
 
 // failures are what a report says went wrong.
