@@ -46,7 +46,9 @@ func (v *delivery) all(ctx context.Context) []SinkReport {
 	for i, sink := range sinks {
 		group.Go(func() error {
 			d := &deliverer{delivery: v, sink: sink}
-			reports[i] = d.deliver(ctx)
+			if err := v.p.guard(v.source.Name, sink.Name(), func() { reports[i] = d.deliver(ctx) }); err != nil {
+				reports[i] = SinkReport{Sink: sink.Name(), Error: err.Error(), Err: err}
+			}
 			return nil
 		})
 	}

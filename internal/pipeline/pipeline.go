@@ -199,7 +199,10 @@ func (p *Pipeline) Run(ctx context.Context, sources []Source) Report {
 	group.SetLimit(limits.Sources)
 	for i, source := range sources {
 		group.Go(func() error {
-			report.Sources[i] = p.runSource(ctx, source, limits, foreign)
+			err := p.guard(source.Name, "", func() { report.Sources[i] = p.runSource(ctx, source, limits, foreign) })
+			if err != nil {
+				report.Sources[i] = SourceReport{Source: source.Name, Kind: source.Kind, Run: state.Run{Error: err.Error()}, Err: err}
+			}
 			return nil
 		})
 	}
