@@ -502,8 +502,10 @@ func userPlaces(of string) places {
 	return places{name: of + ".name", email: of + ".email_addr", credential: of + ".credential_uid"}
 }
 
-//nolint:gosec // names of attributes, no credentials
-var srcPlaces, dstPlaces, actorPlaces, personPlaces = endpointPlaces("src_endpoint"), endpointPlaces("dst_endpoint"), userPlaces("actor.user"), userPlaces("user")
+var (
+	srcPlaces, dstPlaces      = endpointPlaces("src_endpoint"), endpointPlaces("dst_endpoint")
+	actorPlaces, personPlaces = userPlaces("actor.user"), userPlaces("user")
+)
 
 // observed collects observables.
 type observed []schema.Observable
