@@ -26,6 +26,8 @@ type Opener interface {
 	// Name says which states these are, for lake and people: a URL, or "local:"
 	// and an id that stays with the folder.
 	Name() (string, error)
+	// Sources are the names of those that have a state there, in order.
+	Sources(ctx context.Context) ([]string, error)
 	// Rebuild drops the state of a source and makes an empty one, which the next
 	// run fills from what raw and lake hold. ErrHeld.
 	Rebuild(ctx context.Context, source string) error
@@ -126,6 +128,21 @@ func (o local) Name() (string, error) {
 		return "local:" + id, nil
 	}
 	return "", fmt.Errorf("read name of state folder: %s is empty (remove it to have it made anew)", path)
+}
+
+// Sources are those with a file in the folder, which need not be there.
+func (o local) Sources(context.Context) ([]string, error) {
+	entries, err := os.ReadDir(o.dir) // in order
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("list state folder: %w", err)
+	}
+	var sources []string
+	for _, e := range entries {
+		if name, ok := strings.CutSuffix(e.Name(), filepath.Ext(file("", ""))); ok && !e.IsDir() {
+			sources = append(sources, name)
+		}
+	}
+	return sources, nil
 }
 
 // putFile makes a file whole or not at all; fs.ErrExist if there is one.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/idtrail/idtrail/internal/blob"
@@ -51,6 +52,20 @@ type shared struct {
 
 // Name is the URL of the store.
 func (o *shared) Name() (string, error) { return o.o.Store.URL(), nil }
+
+// Sources are those with an object in the store.
+func (o *shared) Sources(ctx context.Context) ([]string, error) {
+	var sources []string
+	for info, err := range o.o.Store.List(ctx, "", "") {
+		if err != nil {
+			return nil, fmt.Errorf("list states in %s: %w", o.o.Store.URL(), err)
+		}
+		if name, ok := strings.CutSuffix(info.Key, objectKey("")); ok && !strings.Contains(name, "/") {
+			sources = append(sources, name)
+		}
+	}
+	return sources, nil
+}
 
 // Open takes the source's lease, then sees that the local file knows what was
 // published.

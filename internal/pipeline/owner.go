@@ -46,13 +46,13 @@ func (p *Pipeline) checkOwner(ctx context.Context, sources []Source) error {
 	if err != nil {
 		return fmt.Errorf("check whose lake %s is: %w", p.Lake.URL(), err)
 	}
-	if err := p.ownLake(ctx, name, sources); err != nil {
+	if err := p.ownLake(ctx, name); err != nil {
 		return fmt.Errorf("check whose lake %s is: %w", p.Lake.URL(), err)
 	}
 	return nil
 }
 
-func (p *Pipeline) ownLake(ctx context.Context, name string, sources []Source) error {
+func (p *Pipeline) ownLake(ctx context.Context, name string) error {
 	owner, etag, err := p.owner(ctx)
 	if errors.Is(err, blob.ErrNotExist) {
 		if _, err = p.Lake.PutNew(ctx, ownerKey, p.newOwner(name)); !errors.Is(err, blob.ErrExist) {
@@ -63,7 +63,7 @@ func (p *Pipeline) ownLake(ctx context.Context, name string, sources []Source) e
 	if err != nil || owner.State == name {
 		return err
 	}
-	empty, err := p.knowsNothing(ctx, sources)
+	empty, err := p.knowsNothing(ctx)
 	if err != nil {
 		return err
 	}
@@ -145,10 +145,15 @@ func (p *Pipeline) owner(ctx context.Context) (o Owner, etag string, err error) 
 	return o, info.ETag, nil
 }
 
-// knowsNothing says whether the state at hand knows of no segment.
-func (p *Pipeline) knowsNothing(ctx context.Context, sources []Source) (bool, error) {
-	for _, s := range sources {
-		st, err := p.states().OpenReader(ctx, s.Name)
+// knowsNothing says whether the state at hand knows of no segment, of whatever
+// source: also of those that this run leaves alone.
+func (p *Pipeline) knowsNothing(ctx context.Context) (bool, error) {
+	sources, err := p.states().Sources(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, name := range sources {
+		st, err := p.states().OpenReader(ctx, name)
 		if errors.Is(err, state.ErrNone) {
 			continue
 		}

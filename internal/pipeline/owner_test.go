@@ -7,9 +7,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/idtrail/idtrail/internal/blob"
+	"github.com/idtrail/idtrail/internal/blob/blobtest"
 	"github.com/idtrail/idtrail/internal/pipeline"
+	"github.com/idtrail/idtrail/state"
 )
 
 // Two states over one lake: the one that knows something and comes second is
@@ -37,6 +40,41 @@ func TestAForeignLakeIsRefused(t *testing.T) {
 	}
 	r.mustRun(src)
 	r.wantIDs(120)
+}
+
+// What a state knows of sources that a run leaves alone counts, too: a new source
+// alone takes no lake.
+func TestANewSourceTakesNoLake(t *testing.T) {
+	r, other := newRig(t), newRig(t)
+	src := &script{name: "acme", pages: logPages(3, 30)}
+	r.mustRun(src)
+	other.mustRun(src) // on a lake of its own
+	other.raw, other.lake = r.raw, r.lake
+	wantError(t, other.run(&script{name: "trail"}).Err, pipeline.ErrForeign, "--take-over")
+}
+
+// So it is with states that are shared.
+func TestASharedStateThatKnowsOthersTakesNoLake(t *testing.T) {
+	for _, knows := range []bool{false, true} {
+		r, states := newRig(t), blobtest.NewMemory()
+		src := &script{name: "acme", pages: logPages(3, 30)}
+		r.mustRun(src)
+		run := func(raw, lake blob.Store, src *script) error {
+			p := r.pipeline()
+			p.Raw, p.Lake = raw, lake
+			p.State = state.Shared(state.SharedOptions{Store: states, Dir: t.TempDir(), Owner: state.Owner{Host: "one"}, Now: time.Now})
+			return p.Run(t.Context(), []pipeline.Source{r.source(src)}).Sources[0].Err
+		}
+		if knows {
+			if err := run(blobtest.NewMemory(), blobtest.NewMemory(), src); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := run(r.raw, r.lake, &script{name: "trail"})
+		if errors.Is(err, pipeline.ErrForeign) != knows || !knows && err != nil {
+			t.Errorf("knows of another source: %v, got %v", knows, err)
+		}
+	}
 }
 
 // A state that knows nothing takes the lake over, and the one that had it is
