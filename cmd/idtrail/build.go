@@ -39,6 +39,10 @@ type builder struct {
 	// ownAWS takes the place of Amazon's, whose quotas it does not have; nil but
 	// in the demo.
 	ownAWS *aws.Config
+	// turns and kept are for a service, which runs jobs side by side and for long;
+	// nil else.
+	turns *turns
+	kept  *keptSources
 }
 
 // makeSource makes a source of one kind. The ledger is for sources of files;
@@ -91,6 +95,10 @@ func (b *builder) source(ctx context.Context, s config.Source, ledger extract.Le
 func newAuth0Logs(_ context.Context, b *builder, s config.Source, _ extract.Ledger) (extract.Source, error) {
 	o := s.Auth0Logs
 	tenant := b.config.Connections[o.Connection].Auth0
+	transport, err := tenantTransport(tenant)
+	if err != nil {
+		return nil, err
+	}
 	return auth0.NewLogs(auth0.Options{
 		Name:          s.Name,
 		Domain:        tenant.Domain,
@@ -102,6 +110,7 @@ func newAuth0Logs(_ context.Context, b *builder, s config.Source, _ extract.Ledg
 		Rate:          o.Rate,
 		Overlap:       o.Overlap,
 		Retention:     o.Retention,
+		Transport:     transport,
 		Now:           b.now,
 		Logger:        b.log.With("source", s.Name),
 	})
@@ -207,7 +216,8 @@ func (b *builder) plainStore(ctx context.Context, s config.Store) (blob.Store, e
 	if err != nil {
 		return nil, err
 	}
-	return blob.OpenS3(ctx, blob.AWSOptions{Region: s.Region}, blob.S3Options{
+	access := blob.AWSOptions{Region: s.Region, RoleARN: s.RoleARN, ExternalID: s.ExternalID}
+	return blob.OpenS3(ctx, access, blob.S3Options{
 		Bucket: bucket, Prefix: prefix,
 		KMSKey: s.KMSKey, Tags: s.Tags, StorageClass: s.StorageClass,
 		LockMode: strings.ToUpper(s.Lock.Mode), LockDays: s.Lock.Days, Now: b.now,
@@ -287,7 +297,7 @@ func (b *builder) pipelineSource(ctx context.Context, s config.Source) pipeline.
 		Name: s.Name,
 		Kind: s.Kind,
 		Open: func(ledger extract.Ledger) (extract.Source, error) {
-			return b.source(ctx, s, ledger)
+			return b.kept.source(s, func() (extract.Source, error) { return b.source(ctx, s, ledger) })
 		},
 		Mapper: b.mapper(s),
 	}

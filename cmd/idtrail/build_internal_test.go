@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -86,10 +87,11 @@ func TestExampleBuilds(t *testing.T) {
 	}
 	dir := t.TempDir()
 	writeKeys(t, filepath.Join(dir, "trail-keys.pem"))
-	for _, name := range []string{"proxy-ca.pem", "splunk-ca.pem", "otel-ca.pem"} {
+	for _, name := range []string{"tenant-ca.pem", "proxy-ca.pem", "splunk-ca.pem", "otel-ca.pem"} {
 		writeCertificate(t, filepath.Join(dir, name))
 	}
-	c, err := config.Parse(text, "example", config.Options{Dir: dir, Env: env})
+	fetch := map[string]config.Fetch{config.SchemeSecretsManager: func(context.Context, string) (string, error) { return "key", nil }}
+	c, err := config.Parse(text, "example", config.Options{Dir: dir, Env: env, Fetch: fetch})
 	if err != nil {
 		t.Fatal(err)
 	}

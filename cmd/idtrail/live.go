@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"net/http"
 	"os"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -18,6 +21,10 @@ import (
 func newAuth0Users(_ context.Context, b *builder, s config.Source, _ extract.Ledger) (extract.Source, error) {
 	o := s.Auth0Users
 	tenant := b.config.Connections[o.Connection].Auth0
+	transport, err := tenantTransport(tenant)
+	if err != nil {
+		return nil, err
+	}
 	return auth0.NewUsers(auth0.UsersOptions{
 		Name:              s.Name,
 		Domain:            tenant.Domain,
@@ -31,9 +38,32 @@ func newAuth0Users(_ context.Context, b *builder, s config.Source, _ extract.Led
 		SkipRoles:         !o.Roles,
 		SkipOrganizations: !o.Organizations,
 		SkipSettings:      !o.Settings,
+		Transport:         transport,
 		Now:               b.now,
 		Logger:            b.log.With("source", s.Name),
 	})
+}
+
+// tenantTransport trusts the certificates of the connection's ca_file, too; nil
+// is the default, which trusts the system's. Both use the environment's proxies.
+func tenantTransport(tenant *config.Auth0) (http.RoundTripper, error) {
+	ca, err := certificates(tenant.CAFile)
+	if err != nil || ca == nil {
+		return nil, err
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	if !roots.AppendCertsFromPEM(ca) {
+		return nil, fmt.Errorf("read ca_file: %s holds no certificate in PEM form", tenant.CAFile)
+	}
+	transport := &http.Transport{}
+	if shared, ok := http.DefaultTransport.(*http.Transport); ok {
+		transport = shared.Clone()
+	}
+	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
+	return transport, nil
 }
 
 func newCognitoUsers(ctx context.Context, b *builder, s config.Source, _ extract.Ledger) (extract.Source, error) {

@@ -10,11 +10,12 @@ import (
 )
 
 var (
-	nameForm   = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
-	bucketForm = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
-	roleForm   = regexp.MustCompile(`^arn:aws[a-z-]*:iam::\d{12}:role/.+$`)
-	regionForm = regexp.MustCompile(`^[a-z]{2}[a-z-]*-\d+$`)
-	hostForm   = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?$`)
+	nameForm       = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
+	bucketForm     = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+	roleForm       = regexp.MustCompile(`^arn:aws[a-z-]*:iam::\d{12}:role/.+$`)
+	externalIDForm = regexp.MustCompile(`^[\w+=,.@:/-]+$`)
+	regionForm     = regexp.MustCompile(`^[a-z]{2}[a-z-]*-\d+$`)
+	hostForm       = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?$`)
 )
 
 // readable are the storage classes whose objects can be read at once, which
@@ -83,6 +84,7 @@ func (d *decoder) checkStore(path string, s Store) {
 		d.fail(path+".storage_class", "%q cannot be read back at once, or is unknown; known: %s",
 			clip(s.StorageClass), strings.Join(readable, ", "))
 	}
+	d.checkRole(path, s.RoleARN, s.ExternalID)
 	d.checkTags(path+".tags", s.Tags)
 	d.checkLock(path+".lock", s.Lock)
 }
@@ -98,7 +100,7 @@ func (d *decoder) urlPath(path string) string {
 // checkDirectory refuses what a directory cannot do: silently not encrypting
 // is worse than an error.
 func (d *decoder) checkDirectory(path string, s Store) {
-	for _, key := range []string{"kms_key", "tags", "storage_class", "region", "lock"} {
+	for _, key := range []string{"kms_key", "tags", "storage_class", "region", "role_arn", "external_id", "lock"} {
 		if d.has(path + "." + key) {
 			d.fail(path+"."+key, "is for S3 only, and %s is a directory; leave it out", s.URL)
 		}
@@ -185,12 +187,22 @@ func (d *decoder) checkConnection(path string, c Connection) {
 		d.checkAuth0(path, c.Auth0)
 	case c.AWS != nil:
 		d.checkRegion(path+".aws.region", c.AWS.Region)
-		if c.AWS.RoleARN != "" && !roleForm.MatchString(c.AWS.RoleARN) {
-			d.fail(path+".aws.role_arn", "is no role's ARN; write arn:aws:iam::123456789012:role/NAME")
-		}
-		if c.AWS.ExternalID != "" && c.AWS.RoleARN == "" {
-			d.fail(path+".aws.external_id", "goes with a role_arn, and there is none")
-		}
+		d.checkRole(path+".aws", c.AWS.RoleARN, c.AWS.ExternalID)
+	}
+}
+
+// checkRole looks at a role to assume, and at the external id beside it:
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+func (d *decoder) checkRole(path, role, externalID string) {
+	if role != "" && !roleForm.MatchString(role) {
+		d.fail(path+".role_arn", "is no role's ARN; write arn:aws:iam::123456789012:role/NAME")
+	}
+	switch {
+	case externalID == "":
+	case role == "":
+		d.fail(path+".external_id", "goes with a role_arn, and there is none")
+	case len(externalID) > 1224, !externalIDForm.MatchString(externalID):
+		d.fail(path+".external_id", "is none that AWS takes; it has letters, digits and _+=,.@:/-, at most 1224")
 	}
 }
 
@@ -200,6 +212,7 @@ func (d *decoder) checkAuth0(path string, a *Auth0) {
 		d.fail(path+".auth0", "%v", err)
 	}
 	a.Domain = domain
+	d.checkCAFile(path, a.CAFile)
 	if a.ClientID == "" {
 		d.fail(path+".client_id", "is missing; name the machine-to-machine application that may read the tenant")
 	}

@@ -117,6 +117,11 @@ type Store struct {
 	StorageClass string `yaml:"storage_class"`
 	// Region of the bucket; "" is the one the SDK finds.
 	Region string `yaml:"region"`
+	// RoleARN is assumed for the bucket with what the SDK's chain gives, for one of
+	// another account; "" assumes none.
+	RoleARN string `yaml:"role_arn"`
+	// ExternalID goes with RoleARN.
+	ExternalID string `yaml:"external_id"`
 	// Lock is S3 Object Lock, set on every object; only for raw and manifests. Its
 	// zero value sets none.
 	Lock Lock `yaml:"lock"`
@@ -155,6 +160,8 @@ type Auth0 struct {
 	// Audience of the Management API; "" is https://<domain>/api/v2/. A custom
 	// domain needs the tenant's own domain here.
 	Audience string `yaml:"audience"`
+	// CAFile holds certificates (PEM) to trust beside the system's.
+	CAFile string `yaml:"ca_file"`
 }
 
 // AWS is a region and, maybe, a role to assume. Credentials come from the SDK's

@@ -225,6 +225,11 @@ func TestProblems(t *testing.T) {
 		{"region", "region: eu-west-1", "region: Ireland", `"Ireland" is no region`},
 		{"role", "region: eu-west-1", "role_arn: admin", "is no role's ARN"},
 		{"external id alone", "region: eu-west-1", "external_id: x", "goes with a role_arn"},
+		{"external id", "region: eu-west-1", `role_arn: "arn:aws:iam::123456789012:role/r", external_id: "a b"`, "connections.prod.aws.external_id: is none that AWS takes"},
+		{"store's role", "lake: lake", "lake: {url: s3://bucket/lake, role_arn: admin}", "lake.role_arn: is no role's ARN"},
+		{"store's external id", "state: state", "state: {url: s3://bucket/state, external_id: xyz}", "state.external_id: goes with a role_arn"},
+		{"role of a directory", "lake: lake", `lake: {url: lake, role_arn: "arn:aws:iam::123456789012:role/r"}`, "lake.role_arn: is for S3 only"},
+		{"tenant's ca in s3", "client_id: id", "client_id: id, ca_file: s3://bucket/ca.pem", "connections.acme.ca_file: must be a file"},
 		{"plain http", "acme.eu.auth0.com", "http://acme.eu.auth0.com", "plain http would send the secret in the clear"},
 		{"like loopback", "acme.eu.auth0.com", "http://localhost.evil.example", "plain http would send the secret in the clear"},
 		{"user in the domain", "acme.eu.auth0.com", "http://localhost@evil.example", "has more than a host"},
@@ -284,8 +289,10 @@ func TestProblems(t *testing.T) {
 		{"variable not set", "${env:SECRET}", "${env:SECRETS}", "connections.acme.client_secret: the environment variable SECRETS is not set"},
 		{"variable empty", "${env:SECRET}", "${env:EMPTY}", "client_secret: ${env:EMPTY} is empty"},
 		{"no such file", "${env:SECRET}", "${file:nowhere}", "client_secret: read the file of a reference: open /etc/idtrail/nowhere: no such file"},
-		{"secrets manager", "${env:SECRET}", "${secretsmanager:arn#key}", "${secretsmanager:…} is not supported by this version; use ${env:NAME}"},
-		{"ssm", "client_id: id", `client_id: "${ssm:/x}"`, "${ssm:…} is not supported by this version"},
+		{"no way to secrets manager", "${env:SECRET}", "${secretsmanager:arn#key}", "client_secret: ${secretsmanager:arn#key}: cannot be fetched here; use ${env:NAME}"},
+		{"no way to ssm", "client_id: id", `client_id: "${ssm:/x}"`, "client_id: ${ssm:/x}: cannot be fetched here"},
+		{"vault for what everybody needs", "lake: lake", `lake: "s3://bucket/${ssm:/x}"`, "lake: ${ssm:…} may stand only where a secret or a client_id may; write it out"},
+		{"nothing of a vault", "${env:SECRET}", "${ssm:}", "${ssm:} names nothing"},
 		{"no scheme", "client_id: id", `client_id: "${SECRET}"`, "is no reference; write ${env:NAME}"},
 		{"variable without name", "client_id: id", `client_id: "${env:}"`, "${env:} names nothing"},
 		{"no quotes", `"${env:SECRET}"`, "${env:SECRET}", "put values with ${…}"},
@@ -458,10 +465,12 @@ func exampleFile(t *testing.T) []byte {
 
 func TestExampleParses(t *testing.T) {
 	env := map[string]string{
-		"AUTH0_CLIENT_ID": "id", "AUTH0_CLIENT_SECRET": hidden, "AUTH0_PRIVATE_KEY": hidden, "AWS_EXTERNAL_ID": "x",
+		"AUTH0_CLIENT_ID": "id", "AUTH0_CLIENT_SECRET": hidden, "AWS_EXTERNAL_ID": "x",
 		"DD_API_KEY": hidden, "IDTRAIL_SIGNING_KEY": hidden, "SPLUNK_TOKEN": hidden, "OTLP_TOKEN": hidden, "IDTRAIL_PSEUDONYM_KEY": hidden,
 	}
-	c, err := config.Parse(exampleFile(t), "idtrail.example.yaml", options(env))
+	o := options(env)
+	o.Fetch = map[string]config.Fetch{config.SchemeSecretsManager: func(context.Context, string) (string, error) { return hidden, nil }}
+	c, err := config.Parse(exampleFile(t), "idtrail.example.yaml", o)
 	if err != nil {
 		t.Fatal(err)
 	}

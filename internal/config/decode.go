@@ -46,6 +46,10 @@ type decoder struct {
 	// places holds where each path of keys stands, for checks across keys.
 	places  map[string]place
 	anchors map[string]ast.Node
+	// references are those where a secret may stand, and causes why some of them
+	// could not be read.
+	references []Reference
+	causes     []error
 }
 
 func newDecoder(refs resolver) *decoder {
@@ -272,12 +276,27 @@ func (d *decoder) text(to *string) func(value) {
 func (d *decoder) credential(to *string) func(value) {
 	return func(v value) {
 		raw, ok := d.rawText(v, "text")
-		if ok && d.refs.skipSecrets && reference.MatchString(raw) {
+		if !ok {
+			return
+		}
+		d.references = append(d.references, references(raw, v.path)...)
+		if d.refs.skipSecrets && reference.MatchString(raw) {
 			*to = raw
 			return
 		}
-		d.text(to)(v)
+		text, err := d.refs.credential(raw)
+		if err != nil {
+			d.unread(v, err)
+			return
+		}
+		*to = text
 	}
+}
+
+// unread notes that a reference could not be read.
+func (d *decoder) unread(v value, err error) {
+	d.causes = append(d.causes, err)
+	d.fail(v.path, "%v", err)
 }
 
 func (d *decoder) choice(to *string, known ...string) func(value) {
@@ -302,9 +321,10 @@ func (d *decoder) secret(to *Secret) func(value) {
 		}
 		secret, err := d.refs.secret(raw)
 		if err != nil {
-			d.fail(v.path, "%v", err)
+			d.unread(v, err)
 			return
 		}
+		d.references = append(d.references, references(raw, v.path)...)
 		*to = secret
 	}
 }

@@ -108,6 +108,8 @@ func (d *decoder) store(to *Store, lock bool) func(value) {
 			"tags":          d.textMap(&to.Tags),
 			"storage_class": d.text(&to.StorageClass),
 			"region":        d.text(&to.Region),
+			"role_arn":      d.text(&to.RoleARN),
+			"external_id":   d.text(&to.ExternalID),
 		}
 		if lock {
 			t["lock"] = func(v value) {
@@ -151,11 +153,12 @@ func (d *decoder) connection(name string, v value) Connection {
 			"private_key":     d.secret(&c.Auth0.PrivateKey),
 			"private_key_alg": d.choice(&c.Auth0.PrivateKeyAlg, "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
 			"audience":        d.text(&c.Auth0.Audience),
+			"ca_file":         d.path(&c.Auth0.CAFile),
 		})
 	default:
 		d.mapping(v, table{
 			"auth0": ignore, "aws": ignore, "client_id": ignore, "client_secret": ignore,
-			"private_key": ignore, "private_key_alg": ignore, "audience": ignore,
+			"private_key": ignore, "private_key_alg": ignore, "audience": ignore, "ca_file": ignore,
 		})
 		d.fail(v.path, "is neither auth0 nor aws; write {auth0: TENANT.eu.auth0.com, client_id: …, client_secret: …} or {aws: {region: …}}")
 	}

@@ -42,8 +42,12 @@ type Options struct {
 	Env func(name string) (string, bool)
 	// ReadS3 reads an object; nil refuses s3:// URLs.
 	ReadS3 func(ctx context.Context, url string) ([]byte, error)
+	// Fetch reads what references of vaults name, by their scheme; those of a
+	// scheme that has none are problems. It is called at every reference.
+	Fetch map[string]Fetch
 	// SkipSecrets leaves every [Secret] empty and does not look for the
-	// variables and files they name: for those who only read the lake.
+	// variables, files and entries of vaults they name: for those who only read the
+	// lake.
 	SkipSecrets bool
 }
 
@@ -58,7 +62,7 @@ func Load(ctx context.Context, o Options) (*Config, error) {
 		path = named
 	}
 	if text, ok := o.Env(EnvText); path == "" && ok && text != "" {
-		return Parse([]byte(text), "$"+EnvText, o)
+		return parseIn(ctx, []byte(text), "$"+EnvText, o)
 	}
 	if path == "" {
 		path = DefaultFile
@@ -70,7 +74,7 @@ func Load(ctx context.Context, o Options) (*Config, error) {
 	if isS3(path) {
 		return loadS3(ctx, path, o)
 	}
-	return loadFile(path, o)
+	return loadFile(ctx, path, o)
 }
 
 func loadS3(ctx context.Context, url string, o Options) (*Config, error) {
@@ -81,10 +85,10 @@ func loadS3(ctx context.Context, url string, o Options) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read config: %w", err)
 	}
-	return Parse(text, url, o)
+	return parseIn(ctx, text, url, o)
 }
 
-func loadFile(path string, o Options) (*Config, error) {
+func loadFile(ctx context.Context, path string, o Options) (*Config, error) {
 	full := path
 	if !filepath.IsAbs(full) {
 		full = filepath.Join(o.Dir, full)
@@ -102,7 +106,7 @@ func loadFile(path string, o Options) (*Config, error) {
 		return nil, fmt.Errorf("read config %s: %w", path, err)
 	}
 	o.Dir = filepath.Dir(full)
-	return Parse(text, path, o)
+	return parseIn(ctx, text, path, o)
 }
 
 func readBounded(r io.Reader, most int64) ([]byte, error) {
@@ -114,9 +118,13 @@ func readBounded(r io.Reader, most int64) ([]byte, error) {
 }
 
 // Parse reads and checks the text of a file. Name is what messages call it;
-// relative paths count from o.Dir.
+// relative paths count from o.Dir. It never gives up waiting for o.Fetch.
 func Parse(text []byte, name string, o Options) (*Config, error) {
-	d := newDecoder(resolver{env: o.Env, dir: o.Dir, skipSecrets: o.SkipSecrets})
+	return parseIn(context.Background(), text, name, o)
+}
+
+func parseIn(ctx context.Context, text []byte, name string, o Options) (*Config, error) {
+	d := newDecoder(newResolver(ctx, o))
 	body, problem := parse(text)
 	if problem != nil {
 		return nil, newError(name, []Problem{*problem})
@@ -126,8 +134,8 @@ func Parse(text []byte, name string, o Options) (*Config, error) {
 	d.broken = len(d.problems)
 	d.check(c)
 	slices.SortStableFunc(d.warnings, byPlace)
-	c.Warnings = d.warnings
-	if err := newError(name, d.problems); err != nil {
+	c.Warnings, c.References = d.warnings, d.references
+	if err := newError(name, d.problems, d.causes...); err != nil {
 		return nil, err
 	}
 	return c, nil

@@ -34,7 +34,12 @@ func (p Problem) String() string {
 type Error struct {
 	File     string    `json:"file"`
 	Problems []Problem `json:"problems"`
+
+	causes []error
 }
+
+// Unwrap returns what was the matter with references that could not be read.
+func (e *Error) Unwrap() []error { return e.causes }
 
 func (e *Error) Error() string {
 	lines := make([]string, len(e.Problems))
@@ -55,10 +60,10 @@ func byPlace(a, b Problem) int {
 	return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 }
 
-func newError(file string, problems []Problem) error {
+func newError(file string, problems []Problem, causes ...error) error {
 	if len(problems) == 0 {
 		return nil
 	}
 	slices.SortStableFunc(problems, byPlace)
-	return &Error{File: file, Problems: problems}
+	return &Error{File: file, Problems: problems, causes: causes}
 }
