@@ -40,7 +40,13 @@ func Idtrail(t testing.TB, env []string, args ...string) Run {
 
 func idtrail(t testing.TB, env, args []string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), tool(t, "IDTRAIL_BINARY"), args...)
+	return program(t, "IDTRAIL_BINARY", env, args)
+}
+
+// program is the one that a variable of this process's environment names.
+func program(t testing.TB, variable string, env, args []string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), tool(t, variable), args...)
 	cmd.Dir = t.TempDir()
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + cmd.Dir, "TMPDIR=" + os.TempDir()}, env...)
 	return cmd
