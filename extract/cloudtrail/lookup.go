@@ -172,8 +172,12 @@ func (l *Lookup) Start(t time.Time) extract.Cursor {
 // before now; see the package comment. A page is one answer.
 func (l *Lookup) Pages(ctx context.Context, from extract.Cursor) iter.Seq2[extract.Page, error] {
 	return func(yield func(extract.Page, error) bool) {
-		r := &lookupRun{lookup: l, yield: yield}
-		if err := r.all(ctx, from); err != nil && !errors.Is(err, errStopped) {
+		left := false // whoever left the loop is told nothing more, not of a cancelled read either
+		r := &lookupRun{lookup: l, yield: func(p extract.Page, err error) bool {
+			left = !yield(p, err)
+			return !left
+		}}
+		if err := r.all(ctx, from); err != nil && !left {
 			yield(extract.Page{}, fmt.Errorf("look up events of account %s: %w", l.opts.AccountID, err))
 		}
 	}

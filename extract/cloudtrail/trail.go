@@ -165,8 +165,12 @@ func (t *Trail) Start(at time.Time) extract.Cursor {
 // error is ErrUnread if some objects could not be read and all others were.
 func (t *Trail) Pages(ctx context.Context, from extract.Cursor) iter.Seq2[extract.Page, error] {
 	return func(yield func(extract.Page, error) bool) {
-		r := &trailRun{trail: t, yield: yield}
-		if err := r.all(ctx, from); err != nil && !errors.Is(err, errStopped) {
+		left := false // whoever left the loop is told nothing more, not of a cancelled read either
+		r := &trailRun{trail: t, yield: func(p extract.Page, err error) bool {
+			left = !yield(p, err)
+			return !left
+		}}
+		if err := r.all(ctx, from); err != nil && !left {
 			yield(extract.Page{}, fmt.Errorf("read trail in %s/%s: %w", t.opts.Bucket, t.root, err))
 		}
 	}

@@ -30,8 +30,12 @@ func (s *Source) Pages(ctx context.Context, from extract.Cursor) iter.Seq2[extra
 		if over {
 			return
 		}
-		r := &run{source: s, cur: cur, yield: yield}
-		if err := r.all(ctx); err != nil && !errors.Is(err, errStopped) {
+		left := false // whoever left the loop is told nothing more, not of a cancelled read either
+		r := &run{source: s, cur: cur, yield: func(p extract.Page, err error) bool {
+			left = !yield(p, err)
+			return !left
+		}}
+		if err := r.all(ctx); err != nil && !left {
 			yield(extract.Page{}, fmt.Errorf("read user pool %s: %w", s.opts.UserPoolID, err))
 		}
 	}

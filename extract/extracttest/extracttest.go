@@ -124,8 +124,29 @@ func checkCancel(t *testing.T, h Harness, whole reading) {
 			t.Errorf("cancelled behind %d pages: %d pages came", i, len(got.pages))
 		}
 	}
+	checkLeft(t, h, whole)
 	if h.Stalled != nil {
 		t.Run("stalled", func(t *testing.T) { checkStalled(t, h) })
+	}
+}
+
+// checkLeft leaves the loop because its context has ended, as a run does that is
+// told to stop: a source that yields once more, if only to tell so, panics.
+func checkLeft(t *testing.T, h Harness, whole reading) {
+	for i := range whole.pages {
+		ctx, cancel := context.WithCancel(t.Context())
+		n := 0
+		for _, err := range h.New(t, &Ledger{}).Pages(ctx, h.From) {
+			if err != nil {
+				t.Errorf("left behind %d pages: got error %v before", i+1, err)
+				break
+			}
+			if n++; n > i {
+				cancel()
+				break
+			}
+		}
+		cancel()
 	}
 }
 
