@@ -91,6 +91,7 @@ compares the users of two systems.
   idtrail init                 write a config
   idtrail check                try what it names
   idtrail run                  extract, land, deliver, reconcile
+  idtrail serve                the same on schedules, as a service
   idtrail status               where everything stands
   idtrail find --user jane@example.com
                                what a person did
@@ -116,6 +117,7 @@ compares the users of two systems.
 		a.initCommand(),
 		a.checkCommand(),
 		a.runCommand(),
+		a.serveCommand(),
 		a.statusCommand(),
 		a.findCommand(),
 		a.reconcileCommand(),

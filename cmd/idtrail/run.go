@@ -112,10 +112,11 @@ func (a *app) runJob(ctx context.Context, b *builder, job config.Job) (runResult
 	p.Progress = show.update
 	var res runResult
 	a.term.during(show.line, func() {
-		res.Report = p.Run(ctx, sources)
+		res.Report = b.turns.run(ctx, p, sources)
 		if job.Reconcile && ctx.Err() == nil {
 			show.do("reconciling")
-			res.Reconciled = p.Reconcile(ctx, b.pairs(ctx))
+			// Without a turn the run was told to stop, and says so.
+			_ = b.turns.during(ctx, reconciling, func() { res.Reconciled = p.Reconcile(ctx, b.pairs(ctx)) })
 		}
 	})
 	res.Ended = a.Now().UTC()
