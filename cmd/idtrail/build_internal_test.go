@@ -20,6 +20,7 @@ import (
 	"github.com/idtrail/idtrail/extract"
 	"github.com/idtrail/idtrail/extract/cloudtrail"
 	"github.com/idtrail/idtrail/internal/config"
+	"github.com/idtrail/idtrail/internal/pipeline"
 	"github.com/idtrail/idtrail/internal/proof"
 	"github.com/idtrail/idtrail/load/datadog"
 	"github.com/idtrail/idtrail/load/shape"
@@ -63,6 +64,9 @@ func TestWordsOfTheConfig(t *testing.T) {
 		}
 	}
 	check("Datadog's sites", config.DatadogSites(), datadog.Sites())
+	if config.LeastRaw != pipeline.LeastRawAge {
+		t.Errorf("the least retention of raw is %v in the config, and %v in the pipeline", config.LeastRaw, pipeline.LeastRawAge)
+	}
 }
 
 // TestExampleBuilds makes every source, store and option of the example file.

@@ -75,28 +75,22 @@ func (s withManifests) List(ctx context.Context, prefix, after string) iter.Seq2
 		return s.Store.List(ctx, prefix, after)
 	}
 	return func(yield func(blob.Info, error) bool) {
-		told := false // of the manifests
-		for info, err := range s.Store.List(ctx, prefix, after) {
-			if err == nil && strings.HasPrefix(info.Key, manifestsFolder) {
-				continue // whatever lies there is not ours
-			}
-			if !told && err == nil && info.Key > manifestsFolder {
-				if told = true; !s.listManifests(ctx, after, yield) {
-					return
-				}
-			}
-			if !yield(info, err) || err != nil {
-				return
-			}
-		}
-		if !told {
-			s.listManifests(ctx, after, yield)
-		}
+		// What of the lake sorts before the manifests, these, and what sorts behind;
+		// whatever the lake has under their name is not ours.
+		behind := max(after, manifestsFolder+"\U0010ffff")
+		_ = until(s.Store.List(ctx, prefix, after), manifestsFolder, yield) &&
+			until(s.manifests.List(ctx, manifestsFolder, after), "", yield) &&
+			until(s.Store.List(ctx, prefix, behind), "", yield)
 	}
 }
 
-func (s withManifests) listManifests(ctx context.Context, after string, yield func(blob.Info, error) bool) bool {
-	for info, err := range s.manifests.List(ctx, manifestsFolder, after) {
+// until yields what of a list sorts before end, "" for all of it, and says
+// whether to go on.
+func until(list iter.Seq2[blob.Info, error], end string, yield func(blob.Info, error) bool) bool {
+	for info, err := range list {
+		if err == nil && end != "" && info.Key > end {
+			return true
+		}
 		if !yield(info, err) || err != nil {
 			return false
 		}

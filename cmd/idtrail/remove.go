@@ -128,11 +128,11 @@ func remove[R any](ctx context.Context, a *app, f removeFlags, sources []pipelin
 }
 
 // removed prints what a removal did; a program gets the reports as they are.
-func (a *app) removed(print func() error, all any, note string) error {
+func (a *app) removed(show func() error, all any, note string) error {
 	if a.json {
 		return a.printJSON(map[string]any{"dry_run": note != "", "sources": all})
 	}
-	if err := print(); err != nil || note == "" {
+	if err := show(); err != nil || note == "" {
 		return err
 	}
 	return a.printf("\n%s\n", note)

@@ -334,41 +334,44 @@ func findingTable(r verify.Report) [][]string {
 
 // verdictOf says in sentences what was proven, and against what.
 func verdictOf(r verify.Report) string {
-	var text strings.Builder
 	var segments, proven, records int64
 	for _, s := range r.Sources {
 		segments, proven, records = segments+s.Segments, proven+s.Proven, records+s.Records
 	}
+	var text strings.Builder
 	switch n := len(r.Findings); {
-	case r.Incomplete && n == 0:
-		text.WriteString("Not everything could be read; what could is as it should be.\n")
 	case n > 0:
 		fmt.Fprintf(&text, "%s: not all is as it should be.\n", many(int64(n), "finding"))
 		if n > maxFindings {
 			fmt.Fprintf(&text, "The first %d are shown; --json has them all.\n", maxFindings)
 		}
+	case r.Incomplete:
+		text.WriteString("Not everything could be read; what could is as it should be.\n")
 	case len(r.Sources) == 0:
-		text.WriteString("There is nothing to verify: no source has left anything here.\n")
+		return "There is nothing to verify: no source has left anything here.\n"
 	default:
 		fmt.Fprintf(&text, "Nothing is missing, altered or doubled: %s in %s of %s.\n",
 			many(records, "record"), many(segments, "segment"), many(int64(len(r.Sources)), "source"))
 	}
-	switch {
-	case len(r.Sources) == 0:
-		return text.String()
-	case !r.Keyed:
+	healthy := len(r.Findings) == 0 && !r.Incomplete
+	if !r.Keyed {
 		text.WriteString("No key was given: no signature was looked at, and who can write to the bucket could have made all of it anew.\n")
-	case len(r.Findings) == 0 && !r.Incomplete:
-		fmt.Fprintf(&text, "Signed by %s: %s of %s.", strings.Join(signers(r), ", "), count(proven), many(segments, "segment"))
-		if proven < segments {
-			text.WriteString(" What was landed since is held by the chain alone.")
-		}
-		text.WriteString("\n")
+	} else if healthy {
+		text.WriteString(signedLine(r, proven, segments))
 	}
-	if len(r.Findings) == 0 && !r.Incomplete {
+	if healthy {
 		text.WriteString(headsOf(r))
 	}
 	return text.String()
+}
+
+// signedLine says by whom the segments are signed, and which are not yet.
+func signedLine(r verify.Report, proven, segments int64) string {
+	text := fmt.Sprintf("Signed by %s: %s of %s.", strings.Join(signers(r), ", "), count(proven), many(segments, "segment"))
+	if proven < segments {
+		text += " What was landed since is held by the chain alone."
+	}
+	return text + "\n"
 }
 
 // signers are the names of the keys that notes are signed with.

@@ -68,41 +68,28 @@ func either(a, b string) string {
 func (d *decoder) cacheOf(url string) string {
 	sum := sha256.Sum256([]byte(url))
 	name := filepath.Join("idtrail", "state-"+hex.EncodeToString(sum[:6]))
-	if dir, _ := d.refs.lookup("XDG_CACHE_HOME"); filepath.IsAbs(dir) {
+	if dir := d.refs.variable("XDG_CACHE_HOME"); filepath.IsAbs(dir) {
 		return filepath.Join(dir, name)
 	}
-	if home, _ := d.refs.lookup("HOME"); filepath.IsAbs(home) {
+	if home := d.refs.variable("HOME"); filepath.IsAbs(home) {
 		return filepath.Join(home, ".cache", name)
 	}
 	return ""
 }
 
-func (r resolver) lookup(name string) (string, bool) {
+// variable is one of the environment, "" if it is not set.
+func (r resolver) variable(name string) string {
 	if r.env == nil {
-		return "", false
+		return ""
 	}
-	return r.env(name)
+	value, _ := r.env(name) // not set is as good as empty
+	return value
 }
 
 // checkProof looks at what keeps and proves what was landed.
 func (d *decoder) checkProof(c *Config) {
-	switch {
-	case c.State.S3() && c.StateCache == "":
-		d.fail("state_cache", "is missing, and neither XDG_CACHE_HOME nor HOME is set; name a folder on a local disk, as in state_cache: /var/cache/idtrail")
-	case isS3(c.StateCache):
-		d.fail("state_cache", "must be a directory on a local disk")
-	case c.StateCache != "" && !c.State.S3():
-		d.fail("state_cache", "is for a state in S3 only, and %s is a directory; leave it out", c.State.URL)
-	}
 	d.checkCache(c)
-	for i, key := range c.VerifyKeys {
-		if !publicKey.MatchString(key) {
-			d.fail(fmt.Sprintf("verify_keys[%d]", i), "%s; write what idtrail keygen printed: name+id+key", notPublic(key))
-		}
-	}
-	if d.has("signing_key") && len(c.VerifyKeys) == 0 {
-		d.warn("signing_key", "there are no verify_keys, so idtrail verify looks at no signature; add the public key that idtrail keygen printed")
-	}
+	d.checkKeys(c)
 	d.checkRetention("retention.raw", c.Retention.Raw, LeastRaw)
 	d.checkRetention("retention.lake", c.Retention.Lake, leastLake)
 	if lock := time.Duration(c.Raw.Lock.Days) * 24 * time.Hour; c.Retention.Raw > 0 && lock > c.Retention.Raw {
@@ -110,6 +97,17 @@ func (d *decoder) checkProof(c *Config) {
 	}
 	if d.has("manifests") {
 		d.checkManifests(c)
+	}
+}
+
+func (d *decoder) checkKeys(c *Config) {
+	for i, key := range c.VerifyKeys {
+		if !publicKey.MatchString(key) {
+			d.fail(fmt.Sprintf("verify_keys[%d]", i), "%s; write what idtrail keygen printed: name+id+key", notPublic(key))
+		}
+	}
+	if d.has("signing_key") && len(c.VerifyKeys) == 0 {
+		d.warn("signing_key", "there are no verify_keys, so idtrail verify looks at no signature; add the public key that idtrail keygen printed")
 	}
 }
 
@@ -121,7 +119,16 @@ func notPublic(key string) string {
 	return fmt.Sprintf("%q is no public key", clip(key))
 }
 
+// checkCache looks at the directory of the copies of a state in S3.
 func (d *decoder) checkCache(c *Config) {
+	switch {
+	case c.State.S3() && c.StateCache == "":
+		d.fail("state_cache", "is missing, and neither XDG_CACHE_HOME nor HOME is set; name a folder on a local disk, as in state_cache: /var/cache/idtrail")
+	case isS3(c.StateCache):
+		d.fail("state_cache", "must be a directory on a local disk")
+	case c.StateCache != "" && !c.State.S3():
+		d.fail("state_cache", "is for a state in S3 only, and %s is a directory; leave it out", c.State.URL)
+	}
 	for _, other := range []struct{ key, url string }{{"lake", c.Lake.URL}, {"raw", c.Raw.URL}} {
 		if within(c.StateCache, other.url) || within(other.url, c.StateCache) {
 			d.fail("state_cache", "and %s lie within each other; use two directories beside each other", other.key)
