@@ -1,10 +1,10 @@
 package auth0
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/idtrail/idtrail/extract"
@@ -17,12 +17,12 @@ const (
 	phaseDone    = "done"
 )
 
-const snapshotTime = "20060102T150405Z"
-
 // usersCursor is where a snapshot goes on. It is stored as JSON.
 type usersCursor struct {
 	Snapshot string    `json:"snapshot"`
 	Started  time.Time `json:"started"`
+	// Newest is the newest name of a snapshot; "" where that is Snapshot.
+	Newest string `json:"newest,omitempty"`
 	// Job is the export job; its file is read to its end, whoever goes on.
 	Job string `json:"job,omitempty"`
 	// Phase is the section of settings that comes next, one of the phase*
@@ -63,11 +63,11 @@ func (c usersCursor) String() string {
 	return string(text)
 }
 
-// following names a snapshot that begins now, other than the one before it.
+// following names a snapshot that begins now, other than all before it.
 func (c usersCursor) following(now time.Time) usersCursor {
-	next := usersCursor{Snapshot: now.Format(snapshotTime), Started: now}
-	for n := 2; next.Snapshot == c.Snapshot; n++ {
-		next.Snapshot = now.Format(snapshotTime) + "-" + strconv.Itoa(n)
+	id, newest := extract.NameSnapshot(now, cmp.Or(c.Newest, c.Snapshot))
+	if newest == id {
+		newest = ""
 	}
-	return next
+	return usersCursor{Snapshot: id, Started: now, Newest: newest}
 }

@@ -575,8 +575,9 @@ func TestUsersEvery(t *testing.T) {
 		x := newPeople(crowd(3), fake.Auth0Options{})
 		first := x.mustRead(t, "")
 		second := x.mustRead(t, next(first))
-		if a, b := first[0].Snapshot.ID, second[0].Snapshot.ID; b != a+"-2" {
-			t.Errorf("got snapshots %s and %s", a, b)
+		third := x.mustRead(t, next(second))
+		if a, b, c := first[0].Snapshot.ID, second[0].Snapshot.ID, third[0].Snapshot.ID; b != a+"-2" || c != a+"-3" {
+			t.Errorf("got snapshots %s, %s and %s", a, b, c)
 		}
 		x.opts.Every = time.Hour
 		time.Sleep(59 * time.Minute)

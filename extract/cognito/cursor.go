@@ -1,6 +1,7 @@
 package cognito
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,18 +12,16 @@ import (
 	"github.com/idtrail/idtrail/schema"
 )
 
-const (
-	// maxAge is how old a snapshot may be that is gone on with: an older one
-	// would mix users of two days.
-	maxAge = 6 * time.Hour
-	// snapshotForm is the form of a snapshot's id.
-	snapshotForm = "20060102T150405Z"
-)
+// maxAge is how old a snapshot may be that is gone on with: an older one would
+// mix users of two days.
+const maxAge = 6 * time.Hour
 
 // cursor is where a snapshot stands. It is stored as JSON.
 type cursor struct {
 	Snapshot string    `json:"snapshot"`
 	Started  time.Time `json:"started"`
+	// Newest is the newest name of a snapshot; "" where that is Snapshot.
+	Newest string `json:"newest,omitempty"`
 	// Finished says that it is complete: the next run begins another.
 	Finished bool `json:"finished,omitempty"`
 	// Settings says that all settings were read.
@@ -55,6 +54,7 @@ func parseCursor(text extract.Cursor) (cursor, error) {
 // over tells that the cursor's snapshot is complete and still good, or began
 // this second: an id names only one.
 func (c cursor) resume(now time.Time, every time.Duration) (next cursor, over bool) {
+	precise := now
 	now = now.UTC().Truncate(time.Second)
 	if c.Snapshot != "" {
 		age := now.Sub(c.Started)
@@ -65,7 +65,11 @@ func (c cursor) resume(now time.Time, every time.Duration) (next cursor, over bo
 			return c, false
 		}
 	}
-	return cursor{Snapshot: now.Format(snapshotForm), Started: now}, false
+	id, newest := extract.NameSnapshot(precise, cmp.Or(c.Newest, c.Snapshot))
+	if newest == id {
+		newest = ""
+	}
+	return cursor{Snapshot: id, Started: now, Newest: newest}, false
 }
 
 // finish notes a shard as read, with what was counted in it.
