@@ -146,8 +146,8 @@ func (w *world) checkSnapshots(source string, c *chain, wrong *wrongs) {
 			in[r.snapshot] = map[string]int{}
 		}
 		id := nativeID(source, r.line)
-		if id == "" {
-			continue // no user: a setting
+		if r.kind == schema.KindSetting {
+			continue
 		}
 		in[r.snapshot][id]++
 		if _, ok := users[id]; !ok {

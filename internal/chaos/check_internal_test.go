@@ -146,7 +146,7 @@ func TestCheckSnapshots(t *testing.T) {
 			w.truth.user("acme_users", "b", begin)
 			c := &chain{complete: map[string][2]time.Time{"s": {begin, begin}}}
 			for _, id := range tt.landed {
-				c.records = append(c.records, landed{line: []byte(`{"user_id":"` + id + `"}`), snapshot: "s"})
+				c.records = append(c.records, landed{line: []byte(`{"user":{"user_id":"` + id + `"}}`), snapshot: "s"})
 			}
 			var wrong wrongs
 			w.checkSnapshots("acme_users", c, &wrong)

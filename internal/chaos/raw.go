@@ -136,9 +136,9 @@ func nativeID(source string, line []byte) string {
 	case "acme", "old":
 		return gjson.GetBytes(line, "log_id").String()
 	case "acme_users":
-		return gjson.GetBytes(line, "user_id").String()
+		return gjson.GetBytes(line, "user.user_id").String()
 	case "pool":
-		return gjson.GetBytes(line, `Attributes.#(Name=="sub").Value`).String()
+		return gjson.GetBytes(line, `user.Attributes.#(Name=="sub").Value`).String()
 	default:
 		return gjson.GetBytes(line, "eventID").String()
 	}
