@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/idtrail/idtrail/internal/config"
+	"github.com/idtrail/idtrail/internal/secret"
 )
 
 // system is what the program takes from the machine.
@@ -178,12 +179,16 @@ func (a *app) handler(level slog.Level) (slog.Handler, error) {
 // and must not fail for want of them.
 func (a *app) config(ctx context.Context, secrets secretUse) (*config.Config, error) {
 	c, err := config.Load(ctx, config.Options{
-		Path: a.configPath, Dir: a.dir, Env: a.Env, ReadS3: readS3, SkipSecrets: secrets == noSecrets,
+		Path: a.configPath, Dir: a.dir, Env: a.Env, ReadS3: readS3, Fetch: vaults(), SkipSecrets: secrets == noSecrets,
 	})
-	if err != nil && exitCode(err) == exitFailed {
-		err = &exitError{code: exitUsage, err: err}
-	}
-	if err != nil {
+	switch {
+	case err == nil:
+	case errors.Is(err, secret.ErrUnavailable), ctx.Err() != nil:
+		// The config may be good: the next try tells.
+		return nil, &exitError{code: exitFailed, err: err}
+	case exitCode(err) == exitFailed:
+		return nil, &exitError{code: exitUsage, err: err}
+	default:
 		return nil, err
 	}
 	for _, w := range c.Warnings {
