@@ -105,7 +105,10 @@ func (v *Vault) SecretsManager(ctx context.Context, name string) (string, error)
 	} else if isObject(text) {
 		err = errors.New("holds a JSON object; name the key of it that is meant: ${secretsmanager:NAME#KEY}")
 	}
-	return trim(text), err
+	if err != nil {
+		return "", err
+	}
+	return trim(text), nil
 }
 
 // SSM returns the value of a parameter, decrypted, named by its name or its ARN,
