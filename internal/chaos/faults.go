@@ -58,7 +58,7 @@ func (w *world) trailFault(fake.TrailCall) *fake.Fault {
 }
 
 func (w *world) hecFault(sink string) func(fake.Call) *fake.HECFault {
-	return func(c fake.Call) *fake.HECFault {
+	return func(fake.Call) *fake.HECFault {
 		f := w.fault()
 		if f == nil {
 			return nil

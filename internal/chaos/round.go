@@ -449,8 +449,8 @@ func (w *world) fillDisk(ctx context.Context) error {
 	if err := syscall.Statfs(w.dir, &fs); err != nil {
 		return err
 	}
-	free := int64(fs.Bavail) * fs.Bsize                                                   //nolint:gosec // a small disk
-	ballast := free - int64(w.chance.n(1<<uint(12+w.chance.n(9))))                        //nolint:gosec // below 21
+	free := int64(fs.Bavail) * fs.Bsize //nolint:gosec // a small disk
+	ballast := free - int64(w.chance.n(1<<uint(12+w.chance.n(9))))
 	if err := os.WriteFile(w.path("ballast"), make([]byte, ballast), 0o600); err != nil { // its last page may not fit
 		w.tally.add("disk full to the last page", 1)
 	}
@@ -498,54 +498,59 @@ func (w *world) recover(ctx context.Context) error {
 	}
 	w.age()
 	began := time.Now()
-	rebuilt := false
-	var last string
-	for runs := 1; ctx.Err() == nil; runs++ {
-		if time.Since(began) > recoverLimit {
-			return fmt.Errorf("it did not recover within %s: %s", recoverLimit, last)
-		}
-		r, err := w.begin(ctx, w.anyHost())
+	r := &recovery{world: w}
+	for ctx.Err() == nil && time.Since(began) < recoverLimit {
+		well, err := r.step(ctx)
 		if err != nil {
 			return err
 		}
-		if !r.wait(recoverLimit) {
-			last = "a run did not end"
-		}
-		if err := w.end(r); err != nil {
-			return err
-		}
-		if held := heldIn(r.out.Bytes()); r.code == 0 && held != "" {
-			last = "held by another: " + held
-			time.Sleep(time.Second) // a lease of a dead run has to run out
-			continue
-		}
-		if r.code == 0 {
-			left, err := w.left(ctx)
-			if err != nil {
-				return err
-			}
-			if left == "" {
-				w.tally.longest("recovered after, at most", time.Since(began))
-				w.damaged = false
-				return nil
-			}
-			last = left
-			continue
-		}
-		last = fmt.Sprintf("run %d ended with %d: %s%s", runs, r.code, r.last(), failures(r.out.Bytes()))
-		switch {
-		case strings.Contains(last, "held by another") || r.code == 4:
-			time.Sleep(time.Second) // a lease of a dead run has to run out
-		case w.damaged && !rebuilt:
-			rebuilt = true
-			if err := w.rebuild(ctx); err != nil {
-				return err
-			}
-		case runs > 8:
-			return fmt.Errorf("it does not recover: %s", last)
+		if well {
+			w.tally.longest("recovered after, at most", time.Since(began))
+			w.damaged = false
+			return nil
 		}
 	}
-	return ctx.Err()
+	return errors.Join(ctx.Err(), fmt.Errorf("it did not recover within %s: %s", recoverLimit, r.last))
+}
+
+// recovery is one way back to health.
+type recovery struct {
+	*world
+	failed  int
+	rebuilt bool
+	last    string // what was in the way
+}
+
+// mostFailures is how many runs may fail in peace: what was cut off when peace
+// came may be in the way of the first.
+const mostFailures = 8
+
+// step has one run, and says whether all is well.
+func (w *recovery) step(ctx context.Context) (well bool, err error) {
+	r, err := w.through(ctx, w.anyHost())
+	if err != nil {
+		return false, err
+	}
+	held := heldIn(r.out.Bytes())
+	switch {
+	case r.code == 4 || held != "":
+		w.last = "held by another: " + held
+		time.Sleep(time.Second) // the lease of a dead run has to run out
+		return false, nil
+	case r.code == 0:
+		w.last, err = w.left(ctx)
+		return w.last == "", err
+	}
+	w.failed++
+	w.last = fmt.Sprintf("a run ended with %d: %s %s", r.code, r.last(), failures(r.out.Bytes()))
+	if w.failed > mostFailures {
+		return false, fmt.Errorf("it does not recover: %s", w.last)
+	}
+	if w.damaged && !w.rebuilt {
+		w.rebuilt = true
+		return false, w.rebuild(ctx)
+	}
+	return false, nil
 }
 
 // rebuild does what the program advises where a state is damaged.

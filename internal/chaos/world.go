@@ -178,10 +178,10 @@ func (w *world) listen(ctx context.Context, t *trap, h http.Handler) (address st
 
 // where the program puts things, as it is told and as they lie on this disk.
 func (w *world) places() (state, lake, rawDir, lakeDir string) {
-	switch {
-	case w.kind == shared:
+	switch w.kind {
+	case shared:
 		state, lake = "s3://state/states", "s3://lake/lake"
-	case w.kind == bucket:
+	case bucket:
 		state, lake = "./state", "s3://lake/lake"
 	default:
 		return "./state", "./lake", w.path("lake/raw"), w.path("lake")
