@@ -70,7 +70,7 @@ func (a *app) serve(ctx context.Context, listen string) error {
 		return err
 	}
 	b := a.builder(c)
-	b.turns, b.kept = newTurns(c), newKeptSources()
+	b.turns, b.kept = newTurns(c, a.Now), newKeptSources()
 	metrics := serve.NewMetrics(readVersions().Version)
 	o := serve.Options{Metrics: metrics, Log: a.log, Now: a.Now}
 	for _, j := range c.Jobs {

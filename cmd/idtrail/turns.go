@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -19,14 +20,15 @@ type turns struct {
 	names map[string]chan struct{}
 	// limit is how many sources of one job run side by side.
 	limit int
+	now   func() time.Time
 }
 
 // reconciling is the turn of what is done after the sources: no source has such a
 // name.
 const reconciling = ""
 
-func newTurns(c *config.Config) *turns {
-	t := &turns{names: map[string]chan struct{}{reconciling: make(chan struct{}, 1)}, limit: c.Limits.Sources}
+func newTurns(c *config.Config, now func() time.Time) *turns {
+	t := &turns{names: map[string]chan struct{}{reconciling: make(chan struct{}, 1)}, limit: c.Limits.Sources, now: now}
 	for _, s := range c.Sources {
 		t.names[s.Name] = make(chan struct{}, 1)
 	}
@@ -58,35 +60,25 @@ func (t *turns) run(ctx context.Context, p *pipeline.Pipeline, sources []pipelin
 	if t == nil {
 		return p.Run(ctx, sources)
 	}
-	reports := make([]pipeline.Report, len(sources))
+	all := pipeline.Report{Started: t.now(), Sources: make([]pipeline.SourceReport, len(sources))}
 	running := make(chan struct{}, t.limit)
 	var group errgroup.Group
 	for i, source := range sources {
 		group.Go(func() error {
 			// A source that waits for its turn takes no other's place.
-			return t.during(ctx, source.Name, func() {
+			err := t.during(ctx, source.Name, func() {
 				running <- struct{}{}
 				defer func() { <-running }()
-				reports[i] = p.Run(ctx, []pipeline.Source{source})
+				all.Sources[i] = p.Run(ctx, []pipeline.Source{source}).Sources[0]
 			})
+			if err != nil && all.Sources[i].Source == "" {
+				all.Sources[i] = pipeline.SourceReport{Source: source.Name, Kind: source.Kind, Run: state.Run{Error: err.Error()}, Err: err}
+			}
+			return nil
 		})
 	}
-	_ = group.Wait() // a source that had no turn has no report
-	all := pipeline.Report{Sources: make([]pipeline.SourceReport, len(sources))}
-	for i, r := range reports {
-		if len(r.Sources) == 0 {
-			err := context.Cause(ctx)
-			all.Sources[i] = pipeline.SourceReport{Source: sources[i].Name, Kind: sources[i].Kind, Run: state.Run{Error: err.Error()}, Err: err}
-			continue
-		}
-		all.Sources[i] = r.Sources[0]
-		if all.Started.IsZero() || r.Started.Before(all.Started) {
-			all.Started = r.Started
-		}
-		if r.Ended.After(all.Ended) {
-			all.Ended = r.Ended
-		}
-	}
+	_ = group.Wait() // the functions return no error: it is in the reports
+	all.Ended = t.now()
 	return all
 }
 
