@@ -63,7 +63,8 @@ func (p *process) wait(most time.Duration) (ended bool) {
 
 func (p *process) killed() bool {
 	s, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
-	return ok && s.Signaled() && s.Signal() == syscall.SIGKILL
+	// Before it listens to SIGTERM, that kills it.
+	return ok && s.Signaled() && (s.Signal() == syscall.SIGKILL || s.Signal() == syscall.SIGTERM)
 }
 
 // sane says what no end of the program may be, whatever was done to it.
