@@ -229,9 +229,10 @@ func TestStopIsBounded(t *testing.T) {
 // TestHealth: late is who did not end well before it was due twice more.
 func TestHealth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		result := serve.Done
+		var result atomic.Value
+		result.Store(serve.Done)
 		s := serve.New(options(
-			serve.Job{Name: "often", Schedule: mustParse(t, "*/5 * * * *", time.UTC), Run: func(context.Context) serve.Result { return result }},
+			serve.Job{Name: "often", Schedule: mustParse(t, "*/5 * * * *", time.UTC), Run: func(context.Context) serve.Result { return result.Load().(serve.Result) }},
 			serve.Job{Name: "weekly", Schedule: mustParse(t, "@weekly", time.UTC), Run: func(context.Context) serve.Result { return serve.Done }},
 		))
 		stop := start(t, s)
@@ -253,14 +254,14 @@ func TestHealth(t *testing.T) {
 		}
 		check(time.Second, http.StatusOK, false)
 		check(10*time.Minute+time.Second, http.StatusOK, false)
-		result = serve.Failed // from 15 on; the last good one was at 10
+		result.Store(serve.Failed) // from 15 on; the last good one was at 10
 		check(25*time.Minute, http.StatusOK, false)
 		check(25*time.Minute+time.Second, http.StatusServiceUnavailable, true)
-		result = serve.Partly
+		result.Store(serve.Partly)
 		check(31*time.Minute, http.StatusOK, false)
-		result = serve.Failed
+		result.Store(serve.Failed)
 		check(50*time.Minute, http.StatusServiceUnavailable, true)
-		result = serve.Held
+		result.Store(serve.Held)
 		check(56*time.Minute, http.StatusOK, false)
 		if err := stop(); err != nil {
 			t.Fatal(err)
