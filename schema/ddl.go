@@ -76,7 +76,13 @@ type DDLOptions struct {
 	Sources []string
 	// FirstDay is the first day that is read, 2006-01-02; DefaultFirstDay if "".
 	FirstDay string
+	// Version of idtrail that makes the table is kept as its property
+	// [PropertyVersion], unless it is "".
+	Version string
 }
+
+// PropertyVersion is the property of a table that says it is idtrail's.
+const PropertyVersion = "idtrail.version"
 
 // DefaultFirstDay lies before anything the lake can hold: events are filed at
 // most ten years before the day they were landed.
@@ -99,13 +105,12 @@ func (t Table) DDL(o DDLOptions) string {
 	for i, p := range t.Partitions {
 		keys[i] = quote(p) + " string"
 	}
-	location := strings.TrimSuffix(o.Location, "/") + "/" + t.Name + "/"
 	b.WriteString(")\n")
 	if len(keys) > 0 {
 		fmt.Fprintf(&b, "PARTITIONED BY (%s)\n", strings.Join(keys, ", "))
 	}
-	fmt.Fprintf(&b, "STORED AS PARQUET\nLOCATION %s\nTBLPROPERTIES (\n", literal(location))
-	properties := t.properties(o, location)
+	fmt.Fprintf(&b, "STORED AS PARQUET\nLOCATION %s\nTBLPROPERTIES (\n", literal(t.Location(o)))
+	properties := t.Properties(o)
 	for i, p := range properties {
 		fmt.Fprintf(&b, "  %s = %s%s\n", literal(p[0]), literal(p[1]), comma(i, len(properties)))
 	}
@@ -154,10 +159,20 @@ func (c Column) TypeText() string {
 	}
 }
 
-func (t Table) properties(o DDLOptions, location string) [][2]string {
+// Location is the folder of the table's objects.
+func (t Table) Location(o DDLOptions) string {
+	return strings.TrimSuffix(o.Location, "/") + "/" + t.Name + "/"
+}
+
+// Properties are the table's, by name: the projection of its partitions for one.
+func (t Table) Properties(o DDLOptions) [][2]string {
+	location := t.Location(o)
 	properties := [][2]string{
 		{"classification", "parquet"},
 		{"parquet.compression", "ZSTD"},
+	}
+	if o.Version != "" {
+		properties = append(properties, [2]string{PropertyVersion, o.Version})
 	}
 	if len(t.Partitions) == 0 {
 		return properties

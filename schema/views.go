@@ -8,15 +8,6 @@ import (
 	_ "embed"
 )
 
-// Dialect is the SQL of one query engine.
-type Dialect string
-
-// The dialects views are written in. They differ in little: Athena's is Trino's.
-const (
-	DialectAthena Dialect = "athena"
-	DialectDuckDB Dialect = "duckdb"
-)
-
 // View is a view over the tables of the lake.
 type View struct {
 	Name string
@@ -37,14 +28,21 @@ type ViewOptions struct {
 //   - v_events: events as flat rows, with the names that events lack: user names
 //     and persons out of table persons, names of pools and apps out of table
 //     pools. CloudTrail names a pool's users by their ids alone.
-//   - v_users: the users of the newest complete snapshot of each source.
+//   - v_users: the users of the newest complete snapshot of each source, with
+//     their persons.
+//   - v_drift: what the newest comparison of each two sources found, since when it
+//     is found, and whether these are still their newest snapshots.
+//   - v_gaps: the spans that were lost, each once, and how long they are.
 //
-// They read the tables events, users, snapshots, pools and persons, which have
-// to be there, but may be empty.
+// They read the tables events, users, snapshots, pools and gaps, and the tables
+// persons and drift, which other packages define. All have to be there, but may
+// be empty.
 func Views(o ViewOptions) []View {
 	return []View{
 		{Name: "v_events", SQL: o.render("v_events", eventColumns())},
 		{Name: "v_users", SQL: o.render("v_users", userColumns())},
+		{Name: "v_drift", SQL: o.render("v_drift", nil)},
+		{Name: "v_gaps", SQL: o.render("v_gaps", gapColumns())},
 	}
 }
 
@@ -57,10 +55,13 @@ func eventColumns() map[string][]viewColumn {
 	return checked("events", Event{}, map[string][]viewColumn{
 		"what": {
 			{"time", "time_dt"},
+			{"class_uid", "class_uid"},
 			{"class", "class_name"},
+			{"activity_id", "activity_id"},
 			{"activity", "activity_name"},
 			{"severity", "severity"},
 			{"severity_id", "severity_id"},
+			{"status_id", "status_id"},
 			{"status", "status"},
 			{"status_code", "status_code"},
 			{"status_detail", "status_detail"},
@@ -74,6 +75,11 @@ func eventColumns() map[string][]viewColumn {
 			{"country", "src_endpoint.location.country"},
 			{"user_agent", "http_request.user_agent"},
 			{"is_mfa", "is_mfa"},
+			{"request_path", "http_request.url.path"},
+			{"request", "api.request.data"},
+			{"privileges", "privileges"},
+			{"policy_name", "policy.name"},
+			{"group_uid", "group.uid"},
 			{"group_name", "group.name"},
 			{"entity_type", "entity.type"},
 			{"entity_name", "entity.name"},
@@ -91,12 +97,25 @@ func eventColumns() map[string][]viewColumn {
 			{"user_email", "user.email_addr"},
 			{"actor_uid", "actor.user.uid"},
 			{"actor_name", "actor.user.name"},
+			{"method", "http_request.http_method"},
+			{"unmapped", "unmapped"},
 			{"app_uid", "actor.app_uid"},
 			{"app_name", "actor.app_name"},
 			{"service_uid", "service.uid"},
 			{"tenant_uid", "metadata.tenant_uid"},
 		},
 	})
+}
+
+// gapColumns are all that v_gaps shows of a gap but its stream and segment, which
+// say where it was declared.
+func gapColumns() map[string][]viewColumn {
+	return checked("gaps", Gap{}, map[string][]viewColumn{"gap": {
+		{"gap_from", "gap_from"},
+		{"gap_to", "gap_to"},
+		{"reason", "reason"},
+		{"input", "input"},
+	}})
 }
 
 // userColumns are all that v_users shows of a user: every column there is.
@@ -130,29 +149,15 @@ var viewsText string
 
 // render fills in a view of the template file.
 func (o ViewOptions) render(name string, columns map[string][]viewColumn) string {
-	jsonText := map[Dialect]string{DialectAthena: "json_extract_scalar", DialectDuckDB: "json_extract_string"}[o.Dialect]
-	if jsonText == "" {
-		panic(fmt.Sprintf("schema: no dialect %q", o.Dialect))
-	}
-	t := template.Must(template.New("views").Funcs(template.FuncMap{
-		"table":  o.table,
-		"path":   quotePath,
+	t := template.Must(template.New("views").Funcs(o.Funcs()).Funcs(template.FuncMap{
 		"ok":     func() string { return SettingOK },
 		"column": func(group, name string) string { return columnPath(columns[group], name) },
-		"json":   func(column, path string) string { return fmt.Sprintf("%s(%s, '$.%s')", jsonText, column, path) },
 	}).Parse(viewsText))
 	var b strings.Builder
 	if err := t.ExecuteTemplate(&b, name, columns); err != nil {
 		panic(fmt.Sprintf("schema: view %s: %v", name, err))
 	}
 	return strings.TrimSpace(b.String())
-}
-
-func (o ViewOptions) table(name string) string {
-	if o.Database == "" {
-		return quotePath(name)
-	}
-	return quotePath(o.Database) + "." + quotePath(name)
 }
 
 func columnPath(columns []viewColumn, name string) string {
@@ -162,18 +167,4 @@ func columnPath(columns []viewColumn, name string) string {
 		}
 	}
 	panic("schema: the views have no column " + name)
-}
-
-// quotePath quotes each part of a dotted path: several are reserved words.
-func quotePath(path string) string {
-	return `"` + strings.ReplaceAll(path, ".", `"."`) + `"`
-}
-
-// DuckDBTable returns the statement that makes a table of the lake at a
-// directory or prefix readable in DuckDB. At least one object of it must be
-// there.
-func DuckDBTable(t Table, lake string) string {
-	glob := strings.TrimSuffix(lake, "/") + "/" + t.Name + "/**/*.parquet"
-	return fmt.Sprintf("CREATE OR REPLACE VIEW %s AS SELECT * FROM read_parquet(%s, "+
-		"hive_partitioning=%t, hive_types_autocast=false, union_by_name=true)", quotePath(t.Name), literal(glob), len(t.Partitions) > 0)
 }

@@ -3,6 +3,7 @@ package schema_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/idtrail/idtrail/schema"
 )
@@ -19,12 +20,13 @@ func TestViewsGolden(t *testing.T) {
 	}
 }
 
-// The dialects differ by the functions of JSON and by where tables are, and by
-// nothing else: what tests see in DuckDB is what Athena is given.
+// The dialects differ by the functions of JSON and maps and by where tables are,
+// and by nothing else: what tests see in DuckDB is what Athena is given.
 func TestViewsAreOne(t *testing.T) {
 	athena := schema.Views(schema.ViewOptions{Dialect: schema.DialectAthena, Database: "audit"})
 	duckdb := schema.Views(schema.ViewOptions{Dialect: schema.DialectDuckDB})
-	same := strings.NewReplacer(`"audit".`, "", "json_extract_scalar(", "json_extract_string(")
+	same := strings.NewReplacer(`"audit".`, "", "json_extract_scalar(", "json_extract_string(",
+		`element_at("e"."unmapped", 'http_request.http_method')`, `"e"."unmapped"['http_request.http_method']`)
 	for i, view := range athena {
 		if got := same.Replace(view.SQL); got != duckdb[i].SQL {
 			t.Errorf("%s differs:\n%s\n%s", view.Name, got, duckdb[i].SQL)
@@ -62,5 +64,21 @@ func TestDDLWithoutPartitions(t *testing.T) {
 		"LOCATION 's3://b/lake/persons/'\nTBLPROPERTIES (\n  'classification' = 'parquet',\n  'parquet.compression' = 'ZSTD'\n)"
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestDuckDBEmpty(t *testing.T) {
+	got := schema.DuckDBEmpty(schema.TableOf("t", struct {
+		N int64             `parquet:"n"`
+		M map[string]string `parquet:"m,optional"`
+		L []struct {
+			F float64 `parquet:"f"`
+		} `parquet:"l,list"`
+		At time.Time `parquet:"at,timestamp(millisecond)"`
+	}{}))
+	want := `CREATE OR REPLACE VIEW "t" AS SELECT NULL::BIGINT AS "n", NULL::MAP(VARCHAR, VARCHAR) AS "m", ` +
+		`NULL::STRUCT("f" DOUBLE)[] AS "l", NULL::TIMESTAMPTZ AS "at", NULL::VARCHAR AS "source", NULL::VARCHAR AS "dt" WHERE false`
+	if got != want {
+		t.Errorf("got %s\nwant %s", got, want)
 	}
 }

@@ -1,0 +1,12 @@
+CREATE OR REPLACE VIEW "v_gaps" AS
+SELECT
+  "source",
+  "gap_from" AS "gap_from",
+  "gap_to" AS "gap_to",
+  "reason" AS "reason",
+  "input" AS "input",
+  date_diff('second', "gap_from", "gap_to") AS "seconds",
+  min("declared_at") AS "declared_at",
+  min("dt") AS "dt"
+FROM "gaps"
+GROUP BY "source", "gap_from", "gap_to", "reason", "input"
