@@ -44,12 +44,17 @@ func newAuth0Users(_ context.Context, b *builder, s config.Source, _ extract.Led
 	})
 }
 
-// tenantTransport trusts the certificates of the connection's ca_file, too; nil
-// is the default, which trusts the system's. Both use the environment's proxies.
+// tenantTransport trusts the certificates of the connection's ca_file beside the
+// system's, and uses the environment's proxies.
 func tenantTransport(tenant *config.Auth0) (http.RoundTripper, error) {
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment}
+	if shared, ok := http.DefaultTransport.(*http.Transport); ok {
+		transport = shared.Clone()
+	}
+	transport.OnProxyConnectResponse = blob.ProxyAnswered
 	ca, err := certificates(tenant.CAFile)
 	if err != nil || ca == nil {
-		return nil, err
+		return transport, err
 	}
 	roots, err := x509.SystemCertPool()
 	if err != nil {
@@ -57,10 +62,6 @@ func tenantTransport(tenant *config.Auth0) (http.RoundTripper, error) {
 	}
 	if !roots.AppendCertsFromPEM(ca) {
 		return nil, fmt.Errorf("read ca_file: %s holds no certificate in PEM form", tenant.CAFile)
-	}
-	transport := &http.Transport{}
-	if shared, ok := http.DefaultTransport.(*http.Transport); ok {
-		transport = shared.Clone()
 	}
 	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
 	return transport, nil

@@ -27,6 +27,11 @@ const (
 	maxAttempts = 8
 	// stallTimeout is how long a connection may be silent in both directions.
 	stallTimeout = time.Minute
+	// roleLife is how long the credentials of a role are asked for: the most that
+	// every role gives, one assumed by another role too. They are renewed roleSlack
+	// before they run out.
+	roleLife  = time.Hour
+	roleSlack = 5 * time.Minute
 	// fallbackRegion signs requests to endpoints that have no regions.
 	fallbackRegion = "us-east-1"
 )
@@ -90,11 +95,12 @@ func assumeRole(cfg aws.Config, o AWSOptions) (aws.Config, error) {
 	}
 	provider := stscreds.NewAssumeRoleProvider(client, o.RoleARN, func(a *stscreds.AssumeRoleOptions) {
 		a.RoleSessionName = appID
+		a.Duration = roleLife
 		if o.ExternalID != "" {
 			a.ExternalID = &o.ExternalID
 		}
 	})
-	cfg.Credentials = aws.NewCredentialsCache(provider)
+	cfg.Credentials = aws.NewCredentialsCache(provider, func(c *aws.CredentialsCacheOptions) { c.ExpiryWindow = roleSlack })
 	return cfg, nil
 }
 
@@ -215,6 +221,7 @@ func httpClient(stall time.Duration) *awshttp.BuildableClient {
 		WithReadTimeout(0).
 		WithDialerOptions(func(d *net.Dialer) { d.Timeout = min(d.Timeout, 10*time.Second) }).
 		WithTransportOptions(func(t *http.Transport) {
+			t.OnProxyConnectResponse = ProxyAnswered
 			dial := t.DialContext
 			t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 				conn, err := dial(ctx, network, address)
@@ -224,6 +231,20 @@ func httpClient(stall time.Duration) *awshttp.BuildableClient {
 				return &stallConn{Conn: conn, timeout: stall}, nil
 			}
 		})
+}
+
+// ProxyAnswered says of a proxy's answer to CONNECT that it is the proxy's: what
+// net/http makes of it, "Forbidden", reads like the answer of what is behind. For
+// a transport's OnProxyConnectResponse.
+func ProxyAnswered(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	text := fmt.Sprintf("the proxy of the environment (HTTPS_PROXY) answered %d", resp.StatusCode)
+	if resp.StatusCode == http.StatusProxyAuthRequired {
+		text += ": it wants a user and a password"
+	}
+	return errors.New(text)
 }
 
 // stallConn fails if for some time nothing comes and nothing goes.

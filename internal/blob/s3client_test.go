@@ -1,20 +1,21 @@
 package blob_test
 
 import (
+	"encoding/pem"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"github.com/idtrail/idtrail/internal/blob"
+	"github.com/idtrail/idtrail/internal/fake"
 )
 
 // bareEnv takes all of AWS's settings out of the environment.
@@ -114,37 +115,15 @@ func TestNoCredentials(t *testing.T) {
 	wantError(t, err, "look up s3://b/k: no usable AWS credentials: configure")
 }
 
-// fakeSTS answers AssumeRole, if the external id is right.
-func fakeSTS(t *testing.T, externalID string) string {
-	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			t.Errorf("fake STS: %v", err)
-		}
-		form, err := url.ParseQuery(string(body))
-		if err != nil || form.Get("RoleArn") != "arn:aws:iam::1:role/r" || form.Get("RoleSessionName") != "idtrail" {
-			t.Errorf("fake STS: got %q, %v", body, err)
-		}
-		if form.Get("ExternalId") != externalID {
-			w.WriteHeader(http.StatusForbidden)
-			_, _ = io.WriteString(w, "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>")
-			return
-		}
-		_, _ = fmt.Fprint(w, "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ASSUMED</AccessKeyId>"+
-			"<SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>2100-01-01T00:00:00Z</Expiration>"+
-			"</Credentials></AssumeRoleResult></AssumeRoleResponse>")
-	}))
-	t.Cleanup(server.Close)
-	return server.URL
-}
-
 func TestAssumeRole(t *testing.T) {
 	bareEnv(t)
 	f, _ := newFakeS3(t)
 	server := httptest.NewServer(f)
 	t.Cleanup(server.Close)
-	t.Setenv("AWS_ENDPOINT_URL_STS", fakeSTS(t, "right"))
+	sts := fake.NewSTS(fake.STSOptions{Roles: map[string]string{"arn:aws:iam::1:role/r": "right"}})
+	tokens := httptest.NewServer(sts)
+	t.Cleanup(tokens.Close)
+	t.Setenv("AWS_ENDPOINT_URL_STS", tokens.URL)
 	for _, id := range []string{"right", "wrong", ""} {
 		s, err := blob.OpenS3(t.Context(), blob.AWSOptions{
 			Region: "eu-west-1", Endpoint: server.URL, RoleARN: "arn:aws:iam::1:role/r", ExternalID: id, MaxAttempts: 1,
@@ -161,9 +140,13 @@ func TestAssumeRole(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := f.header(http.MethodPut).Get("Authorization"); !strings.Contains(got, "Credential=ASSUMED/") {
+		if got := f.header(http.MethodPut).Get("Authorization"); !strings.Contains(got, "Credential="+fake.AssumedKey+"r/") {
 			t.Errorf("signed with %q, want the role's key", got)
 		}
+	}
+	want := fake.STSCall{RoleARN: "arn:aws:iam::1:role/r", Session: "idtrail", ExternalID: "right", Duration: time.Hour, Region: "eu-west-1"}
+	if calls := sts.Calls(); len(calls) != 3 || calls[0] != want {
+		t.Errorf("got calls of STS %v, want %v first", calls, want)
 	}
 	t.Setenv("AWS_ENDPOINT_URL_STS", "http://sts.example.com")
 	_, err := blob.OpenS3(t.Context(), blob.AWSOptions{Region: "eu-west-1", RoleARN: "arn:aws:iam::1:role/r"}, blob.S3Options{Bucket: "b"})
@@ -232,5 +215,36 @@ func TestMaxAttempts(t *testing.T) {
 				t.Errorf("%d attempts, want %d", hits.Load(), test.wantHits)
 			}
 		})
+	}
+}
+
+// Another authority's certificate is trusted once AWS_CA_BUNDLE names it.
+func TestCABundle(t *testing.T) {
+	for _, trusted := range []bool{false, true} {
+		bareEnv(t)
+		f, _ := newFakeS3(t)
+		server := httptest.NewTLSServer(f)
+		t.Cleanup(server.Close)
+		if trusted {
+			file := filepath.Join(t.TempDir(), "ca.pem")
+			text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+			if err := os.WriteFile(file, text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("AWS_CA_BUNDLE", file)
+		}
+		s, err := blob.OpenS3(t.Context(), blob.AWSOptions{
+			Endpoint: server.URL, MaxAttempts: 1, Credentials: credentials.NewStaticCredentialsProvider("id", "key", ""),
+		}, blob.S3Options{Bucket: "b"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.PutNew(t.Context(), "k", strings.NewReader("x"))
+		if trusted && err != nil {
+			t.Error(err)
+		}
+		if !trusted {
+			wantError(t, err, "certificate")
+		}
 	}
 }
