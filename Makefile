@@ -34,6 +34,9 @@ DATADOG_API := $(CACHE)/datadog-api-$(DATADOG_VERSION).json
 FUZZTIME ?= 10s
 BENCH    ?= .
 PKG      ?= ./...
+IMAGE    ?= idtrail
+# What else terraform init is told: -plugin-dir=DIR where there is no network.
+TF_INIT  ?=
 CHAOSTIME ?= 10m
 # 0 draws one; the seed is printed.
 CHAOSSEED ?= 0
@@ -121,6 +124,29 @@ fuzz: ## Run each fuzz target for FUZZTIME
 	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime '$(FUZZTIME)' -timeout 60m "$$pkg"; \
 	  done; \
 	done
+
+# The version of the label is the nearest tag and what came after it; that of the
+# program comes from .git, too.
+.PHONY: image
+image: ## Build the container image, IMAGE (default: idtrail); needs Docker with BuildKit
+	DOCKER_BUILDKIT=1 docker build -f deploy/Dockerfile -t '$(IMAGE)' \
+	  --build-arg VERSION="$$(git describe --tags --always --dirty)" --build-arg REVISION="$$(git rev-parse HEAD)" .
+
+# In a copy: terraform leaves files behind.
+.PHONY: deploy-check
+deploy-check: ## Check deploy/ with terraform and systemd, each where it is there, and the tests that need neither
+	go test -count=1 ./deploy
+	go test -count=1 -run 'Deploy|AlarmCountsRuns' ./cmd/idtrail
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && cp -r deploy/terraform deploy/systemd "$$dir" && \
+	if command -v terraform >/dev/null; then \
+	  cd "$$dir/terraform" && terraform fmt -check -recursive -diff && terraform init -backend=false -input=false $(TF_INIT) >/dev/null && \
+	  terraform validate && terraform test && \
+	  cd examples/complete && terraform init -backend=false -input=false $(TF_INIT) >/dev/null && terraform validate; \
+	else echo 'deploy-check: terraform is not installed, and its part is left out' >&2; fi && \
+	if command -v systemd-analyze >/dev/null; then \
+	  cd "$$dir/systemd" && sed -i 's|^ExecStart=[^ ]*|ExecStart=/bin/true|' *.service && \
+	  systemd-analyze verify ./idtrail@audit.service ./idtrail.service ./*.timer; \
+	else echo 'deploy-check: systemd-analyze is not installed, and its part is left out' >&2; fi
 
 .PHONY: clean
 clean: ## Remove what was built; the cache of tools stays

@@ -29,7 +29,7 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 
 cat >"$dir/ours"
-if ! jq -e '.Rules | type == "array" and length > 0 and all(.[]; (.ID | type == "string" and startswith("idtrail-")))' \
+if ! jq -es 'length == 1 and (.[0].Rules | type == "array" and length > 0 and all(.[]; (.ID | type == "string" and startswith("idtrail-"))))' \
   "$dir/ours" >"$dir/out" 2>&1; then
   echo "merge-lifecycle: what was piped in has no rules, or some whose IDs do not begin with idtrail-" >&2
   exit 2
@@ -45,7 +45,7 @@ if ! aws s3api get-bucket-lifecycle-configuration --bucket "$bucket" --output js
   fi
   echo '{"Rules": []}' >"$dir/is"
 fi
-jq -e '.Rules | type == "array"' "$dir/is" >"$dir/out" || {
+jq -es 'length == 1 and (.[0].Rules | type == "array")' "$dir/is" >"$dir/out" || {
   echo "merge-lifecycle: what S3 answered has no rules; nothing was changed" >&2
   exit 1
 }

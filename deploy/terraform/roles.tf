@@ -122,7 +122,7 @@ locals {
         { sid = "Secrets", actions = ["secretsmanager:GetSecretValue"], resources = distinct([for a in arns : join(":", slice(split(":", a), 0, 7)) if strcontains(a, ":secretsmanager:")]) },
       ],
       length([for a in arns : a if strcontains(a, ":ssm:")]) == 0 ? [] : [
-        { sid = "Parameters", actions = who == "injected" ? ["ssm:GetParameters"] : ["ssm:GetParameter", "ssm:GetParameters"], resources = distinct([for a in arns : a if strcontains(a, ":ssm:")]) },
+        { sid = "Parameters", actions = [who == "injected" ? "ssm:GetParameters" : "ssm:GetParameter"], resources = distinct([for a in arns : a if strcontains(a, ":ssm:")]) },
       ],
       length(arns) == 0 || length(var.secrets_kms_key_arns) == 0 ? [] : [
         { sid = "SecretKeys", actions = ["kms:Decrypt"], resources = var.secrets_kms_key_arns },

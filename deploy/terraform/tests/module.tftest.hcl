@@ -22,7 +22,7 @@ variables {
   vpc_id     = "vpc-1"
   subnet_ids = ["subnet-1"]
   jobs = {
-    audit   = { schedules = ["cron(*/5 * * * ? *)"], max_silence_minutes = 30 }
+    audit   = { schedules = ["cron(0/5 * * * ? *)"], max_silence_minutes = 30 }
     nightly = { schedules = ["cron(0 3 1 * ? *)", "cron(0 3 ? * MON *)"], max_silence_minutes = 1560 }
     watch   = { schedules = ["rate(1 hour)"], args = ["status", "--max-age", "36h"] }
   }

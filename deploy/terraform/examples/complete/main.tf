@@ -75,7 +75,7 @@ module "idtrail" {
   timezone = "Europe/Berlin"
   jobs = {
     audit = {
-      schedules           = ["cron(*/5 * * * ? *)"]
+      schedules           = ["cron(0/5 * * * ? *)"]
       max_silence_minutes = 30
     }
     nightly = {
