@@ -106,7 +106,12 @@ func baseURL(text string) (string, error) {
 
 // post sends a JSON body, compressed, and says what became of it.
 func (c *client) post(ctx context.Context, address string, body []byte) stream.Answer {
-	resp, err := c.call(ctx, http.MethodPost, address, body)
+	return c.postPacked(ctx, address, c.gzip.Compress(body))
+}
+
+// postPacked posts a body that is compressed.
+func (c *client) postPacked(ctx context.Context, address string, packed []byte) stream.Answer {
+	resp, err := c.call(ctx, http.MethodPost, address, packed)
 	if err != nil {
 		return stream.Unanswered(ctx, err)
 	}
@@ -117,14 +122,14 @@ func (c *client) post(ctx context.Context, address string, body []byte) stream.A
 	return c.explain.answer(resp)
 }
 
-// call makes one call. A body is sent as it is, compressed.
+// call makes one call. A body is compressed already, nil if there is none.
 func (c *client) call(ctx context.Context, method, address string, body []byte) (*http.Response, error) {
 	ctx = context.WithValue(ctx, datadog.ContextAPIKeys, c.keys)
 	headers := map[string]string{"Accept": "application/json"}
 	datadog.SetAuthKeys(ctx, &headers, [2]string{"apiKeyAuth", "DD-API-KEY"})
 	var content any
 	if body != nil {
-		content, headers["Content-Type"] = c.gzip.Compress(body), "application/json"
+		content, headers["Content-Type"] = body, "application/json"
 	}
 	req, err := c.api.PrepareRequest(ctx, address, method, content, headers, nil, nil, nil)
 	if err != nil {

@@ -131,12 +131,18 @@ type protocol struct {
 	tags    string // the fixed ones, joined, with a comma behind
 }
 
-var _ stream.Protocol = (*protocol)(nil)
+var _ stream.Packer = (*protocol)(nil)
 
 // Frame is a JSON array.
 func (*protocol) Frame() stream.Frame { return stream.Frame{Open: "[", Separator: ",", Close: "]"} }
 
 // Send posts one body.
 func (p *protocol) Send(ctx context.Context, r stream.Request) stream.Answer {
-	return p.client.post(ctx, p.client.logs, r.Body)
+	if r.Packed == nil {
+		return p.client.post(ctx, p.client.logs, r.Body)
+	}
+	return p.client.postPacked(ctx, p.client.logs, r.Packed)
 }
+
+// Pack implements [stream.Packer].
+func (p *protocol) Pack(parts ...[]byte) []byte { return p.client.gzip.Compress(parts...) }

@@ -31,7 +31,7 @@ type protocol struct {
 	gzip      stream.Compressor
 }
 
-var _ stream.Protocol = (*protocol)(nil)
+var _ stream.Packer = (*protocol)(nil)
 
 // Append appends an event as a LogRecord. There is none that cannot be one.
 func (*protocol) Append(dst []byte, e *schema.Event, now time.Time) ([]byte, stream.Mark, error) {
@@ -48,7 +48,11 @@ func (*protocol) Frame() stream.Frame { return stream.Frame{} }
 
 // Send posts a body.
 func (p *protocol) Send(ctx context.Context, r stream.Request) stream.Answer {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url, bytes.NewReader(p.pack(r.Body)))
+	body := r.Packed
+	if body == nil {
+		body = p.Pack(r.Body)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url, bytes.NewReader(body))
 	if err != nil {
 		return stream.Answer{Outcome: stream.Denied, Err: errors.New("the url cannot be called")}
 	}
@@ -62,13 +66,17 @@ func (p *protocol) Send(ctx context.Context, r stream.Request) stream.Answer {
 	return answered(resp, r.Entries, p.now())
 }
 
-// pack puts the head before the records and compresses them. Without records, it
-// is the empty request.
-func (p *protocol) pack(records []byte) []byte {
-	if len(records) == 0 {
+// Pack implements [stream.Packer]: it puts the head before the records and
+// compresses them. Without records, it is the empty request.
+func (p *protocol) Pack(records ...[]byte) []byte {
+	n := 0
+	for _, part := range records {
+		n += len(part)
+	}
+	if n == 0 {
 		return p.gzip.Compress()
 	}
-	return p.gzip.Compress(appendHead(nil, len(records)), records)
+	return p.gzip.Compress(append([][]byte{appendHead(nil, n)}, records...)...)
 }
 
 // answered says what an answer means.

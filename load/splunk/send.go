@@ -63,9 +63,16 @@ func (r *reply) ok() bool { return r.status >= 200 && r.status < 300 }
 
 func (r *reply) err() *answerError { return &answerError{status: r.status, code: r.code()} }
 
+// Pack implements [stream.Packer].
+func (c *collector) Pack(parts ...[]byte) []byte { return c.gzip.Compress(parts...) }
+
 // Send implements [stream.Protocol].
 func (c *collector) Send(ctx context.Context, r stream.Request) stream.Answer {
-	got, err := c.call(ctx, call{method: http.MethodPost, path: eventPath, channel: r.Channel, body: c.gzip.Compress(r.Body), gzip: true})
+	body := r.Packed
+	if body == nil {
+		body = c.Pack(r.Body)
+	}
+	got, err := c.call(ctx, call{method: http.MethodPost, path: eventPath, channel: r.Channel, body: body, gzip: true})
 	if err != nil {
 		return stream.Unanswered(ctx, err)
 	}

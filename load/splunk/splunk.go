@@ -120,7 +120,7 @@ type collector struct {
 	gzip       stream.Compressor
 }
 
-var _ stream.Protocol = (*collector)(nil)
+var _ stream.Packer = (*collector)(nil)
 
 func newCollector(o Options) (*collector, error) {
 	base, err := baseURL(o.URL)

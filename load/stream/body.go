@@ -17,6 +17,7 @@ type entry struct {
 type body struct {
 	buf     []byte
 	entries []entry
+	packed  []byte // the whole body as a Packer made it; nil if none did
 	// from and to are the records it stands for, those without an event
 	// included.
 	from, to load.Position
@@ -32,6 +33,7 @@ type body struct {
 func (b *body) reset(f Frame) {
 	clear(b.entries) // its ids hold events in memory
 	b.buf, b.entries, b.partial = append(b.buf[:0], f.Open...), b.entries[:0], false
+	b.packed = nil
 }
 
 // lastRecord returns the index of the first entry of the last record.

@@ -249,6 +249,7 @@ func (d *delivery) cut(ctx context.Context) error {
 	if i == 0 {
 		return nil // alone, and too large: the receiver may take it
 	}
+	d.packAhead(i)
 	if err := d.wait(); err != nil {
 		return err
 	}
@@ -269,6 +270,7 @@ func (d *delivery) cut(ctx context.Context) error {
 
 // flush sends the open body, which ends before to, and begins another.
 func (d *delivery) flush(ctx context.Context, to load.Position) error {
+	d.packAhead(len(d.open.entries))
 	if err := d.wait(); err != nil {
 		return err
 	}
@@ -283,6 +285,17 @@ func (d *delivery) flush(ctx context.Context, to load.Position) error {
 	next.from = to
 	d.open = next
 	return nil
+}
+
+// packAhead packs the first n entries of the open body while the one in flight
+// keeps its receiver busy. Where none is, or its answer is there, the body goes
+// out at once, and is packed while the next is built.
+func (d *delivery) packAhead(n int) {
+	b := d.open
+	if d.s.pack == nil || n == 0 || d.body == nil || len(d.answers) > 0 {
+		return
+	}
+	b.packed = d.s.pack.Pack(b.buf[:b.entries[n-1].end], []byte(d.s.frame.Close))
 }
 
 // launch puts the open body in flight.
@@ -320,7 +333,11 @@ func (d *delivery) next() error {
 		var framed []byte
 		framed, d.room = d.body.frame(*p, f, d.room)
 		d.busy = true
-		d.jobs <- job{request: Request{Body: framed, Entries: p.len(), Channel: d.channel, Resend: p.unsure}, entries: int64(p.len())}
+		r := Request{Body: framed, Entries: p.len(), Channel: d.channel, Resend: p.unsure}
+		if p.len() == len(d.body.entries) {
+			r.Packed = d.body.packed
+		}
+		d.jobs <- job{request: r, entries: int64(p.len())}
 		return nil
 	}
 	if err := d.landed(); err != nil {

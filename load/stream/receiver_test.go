@@ -1,6 +1,7 @@
 package stream_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,8 @@ var (
 // "poison…" is refused, "bad…" cannot be encoded, "old…" is not sent, "fat…" is
 // slimmed and "late…" restamped.
 type receiver struct {
-	t testing.TB
+	packed int // requests that were packed ahead
+	t      testing.TB
 	// script says what becomes of the n-th call (from 0); without one it is
 	// accepted. It may look at what is in it.
 	script func(n int, uids []string) fate
@@ -79,10 +81,19 @@ func (p plain) Append(dst []byte, e *schema.Event, at time.Time) ([]byte, stream
 	return p.receiver.Append(dst, event(e.Metadata.UID, 0), at)
 }
 
+// Pack implements [stream.Packer]: what it makes is the body, whichever way.
+func (r *receiver) Pack(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
+
 func (r *receiver) Send(ctx context.Context, q stream.Request) stream.Answer {
 	uids := r.open(q)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if q.Packed != nil {
+		r.packed++
+		if !bytes.Equal(q.Packed, q.Body) {
+			r.t.Errorf("packed is %.80q, the body %.80q", q.Packed, q.Body)
+		}
+	}
 	if r.sending++; r.sending != 1 {
 		r.t.Error("two requests at a time")
 	}

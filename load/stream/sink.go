@@ -27,6 +27,7 @@ var (
 type Sink struct {
 	p     Protocol
 	acks  Acknowledger // p, if it is one
+	pack  Packer       // the same
 	frame Frame
 	o     Options
 
@@ -42,6 +43,7 @@ func New(p Protocol, o Options) *Sink {
 	o.setDefaults()
 	s := &Sink{p: p, frame: p.Frame(), o: o, calling: make(chan struct{}, 1)}
 	s.acks, _ = p.(Acknowledger)
+	s.pack, _ = p.(Packer)
 	s.bodies.New = func() any { return new(body) }
 	return s
 }

@@ -34,6 +34,16 @@ type Protocol interface {
 	Send(ctx context.Context, r Request) Answer
 }
 
+// Packer is a [Protocol] whose bodies can be made ready to be sent, compressed
+// that is, before it is their turn: while another is on its way.
+type Packer interface {
+	Protocol
+	// Pack returns the parts of a framed body, one behind the other, as Send
+	// posts them. It is called from any goroutine. The result is the request's
+	// own, and is not changed after.
+	Pack(parts ...[]byte) []byte
+}
+
 // Acknowledger is a [Protocol] whose receiver says later, when asked, that what
 // it accepted is stored.
 type Acknowledger interface {
@@ -63,6 +73,8 @@ type Frame struct {
 type Request struct {
 	Body    []byte // framed, not compressed; valid until Send returns
 	Entries int
+	// Packed is the body as a [Packer] made it, nil if that is left to Send.
+	Packed []byte
 	// Channel is where an [Acknowledger] is to send it; else "".
 	Channel string
 	// Resend says that the receiver may have it already.
