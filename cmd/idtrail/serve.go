@@ -16,7 +16,7 @@ import (
 )
 
 func (a *app) serveCommand() *cobra.Command {
-	var print bool
+	var printOnly bool
 	var listen string
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -49,13 +49,13 @@ if something had to be left where it was, which the next start takes up.
   idtrail serve --print-schedules      the same for EventBridge Scheduler`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if print {
+			if printOnly {
 				return a.printSchedules(cmd.Context())
 			}
 			return a.serve(cmd.Context(), listen)
 		},
 	}
-	cmd.Flags().BoolVar(&print, "print-schedules", false, "print each job's schedule as expressions for Amazon EventBridge Scheduler, and end")
+	cmd.Flags().BoolVar(&printOnly, "print-schedules", false, "print each job's schedule as expressions for Amazon EventBridge Scheduler, and end")
 	cmd.Flags().StringVar(&listen, "listen", "", "answer at this `address` in place of the config's: host:port, or off")
 	return cmd
 }

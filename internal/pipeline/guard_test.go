@@ -14,9 +14,7 @@ type fallingSink struct{}
 func (fallingSink) Name() string { return "falling" }
 
 func (fallingSink) Deliver(context.Context, load.Batch) (load.Result, error) {
-	var none map[string]int
-	none["x"] = 1
-	return load.Result{}, nil
+	panic("planted")
 }
 
 // TestPanicStopsNoOther: a fault in one source or sink fails it, and the others

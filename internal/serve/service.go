@@ -104,7 +104,7 @@ func (s *Service) Run(ctx context.Context, listener net.Listener) error {
 	group.Go(func() error {
 		err := s.runJobs(ctx)
 		// Only now: who watches is to see it stop in good order.
-		return errors.Join(err, shutDown(server))
+		return errors.Join(err, shutDown(ctx, server))
 	})
 	return group.Wait()
 }
@@ -121,9 +121,10 @@ func (s *Service) server() *http.Server {
 	}
 }
 
-// shutDown lets answers that are on their way be finished, for a second.
-func shutDown(server *http.Server) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+// shutDown lets answers that are on their way be finished, for a second: the
+// context has ended by then.
+func shutDown(ctx context.Context, server *http.Server) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	if server.Shutdown(ctx) == nil {
 		return nil
