@@ -21,3 +21,13 @@ func TestCrash(t *testing.T) {
 	}
 	crashtest.Test(t, crashtest.Stores{Open: crashtest.Dirs, Every: every})
 }
+
+// TestCrashOfVerbs kills what an operator does, at some steps; the integration
+// tests kill it at every one.
+func TestCrashOfVerbs(t *testing.T) {
+	every := int64(7)
+	if testing.Short() {
+		every = 29
+	}
+	crashtest.TestVerbs(t, crashtest.Stores{Open: crashtest.Dirs, Every: every})
+}

@@ -116,7 +116,7 @@ func (p *Pipeline) erase(ctx context.Context, st *state.DB, source Source, o Era
 		x.names = append(x.names, strings.ToLower(strings.TrimSpace(n)))
 	}
 	if !o.DryRun {
-		if err := errors.Join(v.finishRewritings(ctx), v.finishErasures(ctx)); err != nil {
+		if err := errors.Join(v.finishRewritings(ctx, false), v.finishErasures(ctx)); err != nil {
 			return err
 		}
 	}
@@ -137,6 +137,7 @@ func (x *eraser) commit(ctx context.Context, change proof.Change) error {
 	if err := st.SetMemo(ctx, memoErasing, "1"); err != nil {
 		return err
 	}
+	x.p.trace("erase.begun")
 	notes, err := x.p.writeChange(ctx, change)
 	if err != nil {
 		return err
@@ -150,6 +151,7 @@ func (x *eraser) commit(ctx context.Context, change proof.Change) error {
 	if err := st.SetMemo(ctx, memoErasing, ""); err != nil {
 		return err
 	}
+	x.p.trace("erase.ended")
 	return v.checkpoint(ctx)
 }
 
@@ -392,6 +394,7 @@ func (v *delivery) amend(ctx context.Context, group string, o proof.ChangedObjec
 	if err := v.st.SetFile(ctx, seq, o.New); err != nil {
 		return 0, err
 	}
+	v.p.trace("segment.reindexed")
 	return seq, v.st.ClearRejects(ctx, seq, seq+1)
 }
 

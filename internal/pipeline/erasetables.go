@@ -16,7 +16,9 @@ import (
 // EraseTables takes a person out of what was made of snapshots beside them: the
 // tables persons and drift, of all days. Reports that were made for people are
 // removed where the drift they show held the person. The tables are derived, and
-// no proof speaks of them; it returns how many rows and objects went.
+// written anew by every comparison: no proof speaks of them, and no note does.
+// Cut off, it is finished by being called again. It returns how many rows and
+// objects went.
 func (p *Pipeline) EraseTables(ctx context.Context, o EraseOptions) (rows, objects int64, err error) {
 	if err := o.check(); err != nil {
 		return 0, 0, err

@@ -70,7 +70,7 @@ func (p *Pipeline) replay(ctx context.Context, st *state.DB, source Source, o Re
 		return err
 	}
 	if !o.DryRun {
-		if err := v.finishRewritings(ctx); err != nil {
+		if err := v.finishRewritings(ctx, false); err != nil {
 			return err
 		}
 	}
@@ -96,6 +96,7 @@ func (p *Pipeline) replay(ctx context.Context, st *state.DB, source Source, o Re
 	if err := st.SetMemo(ctx, memoRewriting, ""); err != nil {
 		return err
 	}
+	p.trace("rewrite.ended")
 	after, err := st.NextAgain(ctx)
 	if err != nil {
 		return err

@@ -82,7 +82,7 @@ func (p *Pipeline) prune(ctx context.Context, st *state.DB, source Source, o Pru
 	}
 	x := &pruner{delivery: v, o: o, r: r}
 	if !o.DryRun {
-		if err := errors.Join(v.finishRewritings(ctx), x.finish(ctx)); err != nil {
+		if err := errors.Join(v.finishRewritings(ctx, false), x.finish(ctx)); err != nil {
 			return err
 		}
 	}
@@ -213,6 +213,7 @@ func (x *pruner) remove(ctx context.Context, c *proof.Change) error {
 	if err := x.st.SetMemo(ctx, memoPruned, strconv.FormatInt(c.Head+1, 10)); err != nil {
 		return err
 	}
+	x.p.trace("prune.begun")
 	for _, o := range slices.Backward(c.Objects) {
 		_, err := x.p.Raw.Head(ctx, o.Key)
 		if errors.Is(err, blob.ErrNotExist) {
@@ -411,11 +412,14 @@ func (x *pruner) commitPrune(ctx context.Context, change proof.Change, ready []*
 	if err := x.st.SetMemo(ctx, memoRewriting, "prune"); err != nil {
 		return err
 	}
+	x.p.trace("prune.begun")
 	for _, one := range ready {
 		if err := one.Commit(ctx); err != nil {
 			return err
 		}
 		x.p.trace("flush.pruned")
 	}
-	return x.st.SetMemo(ctx, memoRewriting, "")
+	err = x.st.SetMemo(ctx, memoRewriting, "")
+	x.p.trace("prune.ended")
+	return err
 }

@@ -108,6 +108,7 @@ func (w *rewrite) commit(ctx context.Context, ready *lake.Rewriting, m *mapping,
 	if err := st.SetMemo(ctx, memoRewriting, w.d.sink.Name()); err != nil {
 		return err
 	}
+	p.trace("rewrite.begun")
 	if err := w.d.giveAgain(ctx, again); err != nil {
 		return err
 	}
@@ -119,7 +120,10 @@ func (w *rewrite) commit(ctx context.Context, ready *lake.Rewriting, m *mapping,
 	if err := st.ClearRejects(ctx, w.flush.From, w.flush.To); err != nil {
 		return err
 	}
-	return w.d.recount(ctx, m.rejected)
+	p.trace("rewrite.cleared")
+	err := w.d.recount(ctx, m.rejected)
+	p.trace("rewrite.counted")
+	return err
 }
 
 // noteRewriting writes the change down, unless a note says exactly that already:
@@ -261,7 +265,7 @@ func minus(a, b state.Tally) state.Tally {
 // finishChanges finishes what was cut off. Where the state says nothing of it, it
 // is looked for only if the state was lost.
 func (v *delivery) finishChanges(ctx context.Context, lost bool) error {
-	if err := v.finishRewritings(ctx); err != nil {
+	if err := v.finishRewritings(ctx, lost); err != nil {
 		return err
 	}
 	memo, err := v.st.Memo(ctx, memoErasing)
@@ -272,26 +276,37 @@ func (v *delivery) finishChanges(ctx context.Context, lost bool) error {
 }
 
 // finishRewritings finishes what was cut off amid being rewritten or pruned. It
-// asks the lake only where the state says that something may be.
-func (v *delivery) finishRewritings(ctx context.Context) error {
+// asks the lake only where the state says that something may be, or was lost.
+// Then only prunings are finished here: flushes are all planned anew, and what
+// was being rewritten is finished by that.
+func (v *delivery) finishRewritings(ctx context.Context, lost bool) error {
 	memo, err := v.st.Memo(ctx, memoRewriting)
-	if err != nil || memo == "" {
+	if err != nil || memo == "" && !lost {
 		return err
 	}
 	for _, d := range v.rewriters() {
-		for r, err := range d.sink.Sink.(rewriter).Unfinished(ctx, v.source.Name) {
-			if err == nil {
-				err = d.finishOne(ctx, r)
-			}
-			if err != nil {
-				return fmt.Errorf("finish what sink %s was changing: %w", d.sink.Name(), err)
-			}
+		if err := d.finishAll(ctx, memo == ""); err != nil {
+			return fmt.Errorf("finish what sink %s was changing: %w", d.sink.Name(), err)
 		}
-		if err := d.recount(ctx, nil); err != nil {
+	}
+	err = v.st.SetMemo(ctx, memoRewriting, "")
+	v.p.trace("rewrite.ended")
+	return err
+}
+
+func (d *deliverer) finishAll(ctx context.Context, prunings bool) error {
+	for r, err := range d.sink.Sink.(rewriter).Unfinished(ctx, d.source.Name) {
+		if err == nil && (!prunings || len(r.Pruning) > 0) {
+			err = d.finishOne(ctx, r)
+		}
+		if err != nil {
 			return err
 		}
 	}
-	return v.st.SetMemo(ctx, memoRewriting, "")
+	if prunings {
+		return nil // nothing is counted yet
+	}
+	return d.recount(ctx, nil)
 }
 
 func (d *deliverer) finishOne(ctx context.Context, r lake.Record) error {

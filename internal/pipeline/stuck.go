@@ -157,6 +157,7 @@ func (l *lander) setCursor(ctx context.Context, m CursorMove) (r CursorReport, e
 	if err := l.seal(ctx); err != nil {
 		return r, err
 	}
+	l.p.trace("cursor.moved")
 	r.Segment = l.head.Seq
 	if r.Gaps, _, err = l.st.Gaps(ctx, statusGaps); err != nil {
 		return r, err

@@ -41,6 +41,7 @@ const (
 	envDir    = "IDTRAIL_CRASH_DIR"    // a folder for state and, by default, stores
 	envGrown  = "IDTRAIL_CRASH_GROWN"  // "1" once the sources have grown
 	envStores = "IDTRAIL_CRASH_STORES" // what OpenStores is given
+	envVerb   = "IDTRAIL_CRASH_VERB"   // what is killed, if not a run
 )
 
 // OpenStores opens the raw store and the lake; spec is what Test was given.
@@ -80,6 +81,9 @@ func child(ctx context.Context, open OpenStores, dieAt int64) error {
 	if err != nil {
 		return err
 	}
+	if name, ok := os.LookupEnv(envVerb); ok {
+		return childOfVerb(ctx, newLine(dir, raw, lakeStore, nil), name, killer(dieAt))
+	}
 	line := newLine(dir, raw, lakeStore, killer(dieAt))
 	return line.run(ctx, os.Getenv(envGrown) == "1")
 }
@@ -104,33 +108,21 @@ type line struct {
 }
 
 func newLine(dir string, raw, lakeStore blob.Store, step func()) *line {
-	hook := func(string, string) error { step(); return nil }
-	return &line{
-		dir: dir, step: step,
-		raw:  &blobtest.Faulty{Store: raw, Before: hook, After: hook},
-		lake: &blobtest.Faulty{Store: lakeStore, Before: hook, After: hook},
-	}
+	l := &line{dir: dir, step: step}
+	hook := func(string, string) error { l.step(); return nil }
+	l.raw = &blobtest.Faulty{Store: raw, Before: hook, After: hook}
+	l.lake = &blobtest.Faulty{Store: lakeStore, Before: hook, After: hook}
+	return l
 }
 
 func (l *line) run(ctx context.Context, grown bool) error {
-	temp := filepath.Join(l.dir, "temp")
-	if err := os.MkdirAll(temp, 0o700); err != nil {
-		return err
-	}
 	now := start.Add(time.Hour)
 	if grown {
 		now = now.Add(2 * time.Hour)
 	}
-	siem := &siem{path: siemFile(l.dir), step: l.step}
-	options := lake.Options{Every: time.Hour, Store: l.lake, TempDir: temp, Writer: "test", Mapping: transform.Version, Now: func() time.Time { return now }, Logger: slog.New(slog.DiscardHandler)}
-	parquet, ndjson := options, options
-	parquet.Name, ndjson.Name = "lake", "json"
-	p := &pipeline.Pipeline{
-		StateDir: filepath.Join(l.dir, "state"), Raw: l.raw, Lake: l.lake, TempDir: temp,
-		Sinks:  []pipeline.Sink{{Sink: lake.NewParquet(parquet)}, {Sink: lake.NewJSON(ndjson)}, {Sink: siem}},
-		Limits: pipeline.Limits{SegmentRecords: 40, SortBytes: 8 << 10, Sources: 1},
-		Now:    func() time.Time { return now },
-		Trace:  func(string) { l.step() },
+	p, err := l.pipeline(now)
+	if err != nil {
+		return err
 	}
 	var sources []pipeline.Source
 	for _, s := range scripts(grown) {
@@ -139,8 +131,31 @@ func (l *line) run(ctx context.Context, grown bool) error {
 			Open: func(extract.Ledger) (extract.Source, error) { return s, nil },
 		})
 	}
+	return failures(p.Run(ctx, sources).Sources)
+}
+
+// pipeline is the line at a time.
+func (l *line) pipeline(now time.Time) (*pipeline.Pipeline, error) {
+	temp := filepath.Join(l.dir, "temp")
+	if err := os.MkdirAll(temp, 0o700); err != nil {
+		return nil, err
+	}
+	siem := &siem{path: siemFile(l.dir), step: l.step}
+	options := lake.Options{Every: time.Hour, Store: l.lake, TempDir: temp, Writer: "test", Mapping: transform.Version, Now: func() time.Time { return now }, Logger: slog.New(slog.DiscardHandler)}
+	parquet, ndjson := options, options
+	parquet.Name, ndjson.Name = "lake", "json"
+	return &pipeline.Pipeline{
+		StateDir: filepath.Join(l.dir, "state"), Raw: l.raw, Lake: l.lake, TempDir: temp,
+		Sinks:  []pipeline.Sink{{Sink: lake.NewParquet(parquet)}, {Sink: lake.NewJSON(ndjson)}, {Sink: siem}},
+		Limits: pipeline.Limits{SegmentRecords: 40, SortBytes: 8 << 10, Sources: 1},
+		Now:    func() time.Time { return now },
+		Trace:  func(string) { l.step() },
+	}, nil
+}
+
+func failures(reports []pipeline.SourceReport) error {
 	var errs []error
-	for _, r := range p.Run(ctx, sources).Sources {
+	for _, r := range reports {
 		errs = append(errs, r.Err)
 		for _, s := range r.Sinks {
 			errs = append(errs, s.Err)
@@ -179,7 +194,7 @@ func round(t *testing.T, s Stores, at int64) {
 	if s.Spec != nil {
 		spec = s.Spec(t, int(at))
 	}
-	if out, killed := start1(t, dir, spec, at, false); !killed {
+	if out, killed := runChild(t, dir, spec, at, false); !killed {
 		t.Fatalf("the run was not killed: %s", out)
 	}
 	raw, lakeStore, err := s.Open(t.Context(), dir, spec)
@@ -187,7 +202,7 @@ func round(t *testing.T, s Stores, at int64) {
 		t.Fatal(err)
 	}
 	verifyEvidence(t, raw, lakeStore)
-	if out, killed := start1(t, dir, spec, 0, true); killed || len(out) > 0 {
+	if out, killed := runChild(t, dir, spec, 0, true); killed || len(out) > 0 {
 		t.Fatalf("the run after the kill failed: %s", out)
 	}
 	verifyEvidence(t, raw, lakeStore)
@@ -216,14 +231,20 @@ func countSteps(t *testing.T, s Stores) int64 {
 	return n.Load()
 }
 
-// start1 runs a child and says what it printed and whether it was killed.
-func start1(t *testing.T, dir, spec string, at int64, grown bool) (out string, killed bool) {
+// runChild runs a child and says what it printed and whether it was killed.
+func runChild(t *testing.T, dir, spec string, at int64, grown bool) (out string, killed bool) {
+	t.Helper()
+	more := []string{envStep + "=" + strconv.FormatInt(at, 10), envDir + "=" + dir, envStores + "=" + spec}
+	if grown {
+		more = append(more, envGrown+"=1")
+	}
+	return startChild(t, more)
+}
+
+func startChild(t *testing.T, env []string) (out string, killed bool) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), envStep+"="+strconv.FormatInt(at, 10), envDir+"="+dir, envStores+"="+spec)
-	if grown {
-		cmd.Env = append(cmd.Env, envGrown+"=1")
-	}
+	cmd.Env = append(os.Environ(), env...)
 	printed, err := cmd.CombinedOutput()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
