@@ -51,6 +51,9 @@ func (d *decoder) proofDefaults(c *Config) {
 		return
 	}
 	m.KMSKey, m.StorageClass, m.Region = either(m.KMSKey, c.Lake.KMSKey), either(m.StorageClass, c.Lake.StorageClass), either(m.Region, c.Lake.Region)
+	if m.RoleARN == "" && m.ExternalID == "" {
+		m.RoleARN, m.ExternalID = c.Lake.RoleARN, c.Lake.ExternalID
+	}
 	if m.Tags == nil {
 		m.Tags = c.Lake.Tags
 	}
