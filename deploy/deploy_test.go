@@ -352,7 +352,7 @@ func TestCron(t *testing.T) {
 	known := jobs(configs(t)["systemd"]) // of the same names
 	form := regexp.MustCompile(`^((?:\S+\s+){5})idtrail (idtrail (\S+) .*)$`)
 	ran := 0
-	for _, line := range strings.Split(read(t, "cron/idtrail"), "\n") {
+	for line := range strings.SplitSeq(read(t, "cron/idtrail"), "\n") {
 		if line == "" || line[0] == '#' || regexp.MustCompile(`^[A-Z_]+=\S+$`).MatchString(line) {
 			continue
 		}
@@ -387,7 +387,7 @@ func stages(t *testing.T) (names []string, of map[string][]string) {
 	text = strings.ReplaceAll(text, "\\\n", " ")
 	of = map[string][]string{}
 	stage := ""
-	for _, line := range strings.Split(text, "\n") {
+	for line := range strings.SplitSeq(text, "\n") {
 		word, _, _ := strings.Cut(line, " ")
 		switch word {
 		case "":

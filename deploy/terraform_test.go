@@ -275,7 +275,7 @@ func put(t *testing.T, dir string, texts map[string]string) {
 		if name == "fail.txt" && text == "" {
 			continue
 		}
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil { //nolint:gosec // one of them is run
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -283,7 +283,7 @@ func put(t *testing.T, dir string, texts map[string]string) {
 
 func merge(t *testing.T, dir, in string, args []string) (int, string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "bash", append([]string{"terraform/merge-lifecycle.sh"}, args...)...) //nolint:gosec // arguments of this test
+	cmd := exec.CommandContext(t.Context(), "bash", append([]string{"terraform/merge-lifecycle.sh"}, args...)...)
 	cmd.Env = append(os.Environ(), "PATH="+dir+string(os.PathListSeparator)+os.Getenv("PATH"), "TMPDIR="+t.TempDir())
 	cmd.Stdin = strings.NewReader(in)
 	out, err := cmd.CombinedOutput()
