@@ -117,17 +117,40 @@ func (o local) Name() (string, error) {
 		return "", fmt.Errorf("make state folder: %w", err)
 	}
 	path := filepath.Join(o.dir, idFile)
-	if err := putFile(path, []byte(newID()+"\n")); err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", fmt.Errorf("name state folder: %w", err)
-	}
 	id, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		putErr := putFile(path, []byte(newID()+"\n"))
+		// Another process may have been faster, and may have swept our file.
+		if id, err = os.ReadFile(path); err != nil {
+			return "", fmt.Errorf("name state folder: %w", errors.Join(putErr, err))
+		}
+	}
 	if err != nil {
 		return "", fmt.Errorf("read name of state folder: %w", err)
 	}
+	sweepNew(path)
 	if id := strings.TrimSpace(string(id)); id != "" {
 		return "local:" + id, nil
 	}
 	return "", fmt.Errorf("read name of state folder: %s is empty (remove it to have it made anew)", path)
+}
+
+// newPattern is what files are called before they get their name.
+const newPattern = ".new-*"
+
+// sweepNew removes what processes left that were killed while they made the file
+// at path: its own other name, and files that are older.
+func sweepNew(path string) {
+	made, err := os.Stat(path)
+	if err != nil {
+		return
+	}
+	left, _ := filepath.Glob(filepath.Join(globEscape(filepath.Dir(path)), newPattern)) // the pattern is well formed
+	for _, name := range left {
+		if info, err := os.Stat(name); err == nil && (os.SameFile(info, made) || info.ModTime().Before(made.ModTime())) {
+			_ = os.Remove(name) // what stays takes no harm
+		}
+	}
 }
 
 // Sources are those with a file in the folder, which need not be there.
@@ -147,11 +170,15 @@ func (o local) Sources(context.Context) ([]string, error) {
 
 // putFile makes a file whole or not at all; fs.ErrExist if there is one.
 func putFile(path string, content []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // made with mode 0600
+	f, err := os.CreateTemp(filepath.Dir(path), newPattern) // made with mode 0600
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.Remove(f.Name())) }()
+	defer func() {
+		if e := os.Remove(f.Name()); !errors.Is(e, fs.ErrNotExist) {
+			err = errors.Join(err, e)
+		}
+	}()
 	_, err = f.Write(content)
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
