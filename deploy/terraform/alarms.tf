@@ -25,23 +25,32 @@ data "aws_iam_policy_document" "topic" {
   count = var.alarm_topic_arn == null ? 1 : 0
 
   statement {
-    sid       = "Publish"
+    sid       = "Alarms"
     actions   = ["sns:Publish"]
     resources = [aws_sns_topic.alarms[0].arn]
 
     principals {
       type        = "Service"
-      identifiers = ["cloudwatch.amazonaws.com", "events.amazonaws.com"]
+      identifiers = ["cloudwatch.amazonaws.com"]
     }
 
-    # EventBridge sends the ARN of its rule, CloudWatch that of its alarm.
     condition {
       test     = "ArnLike"
       variable = "aws:SourceArn"
-      values = [
-        "arn:${local.partition}:cloudwatch:${local.region}:${local.account}:alarm:*",
-        "arn:${local.partition}:events:${local.region}:${local.account}:rule/*",
-      ]
+      values   = ["arn:${local.partition}:cloudwatch:${local.region}:${local.account}:alarm:*"]
+    }
+  }
+
+  # Without a condition, as AWS shows it for topics: an alarm that is refused
+  # would be the worse of the two.
+  statement {
+    sid       = "Events"
+    actions   = ["sns:Publish"]
+    resources = [aws_sns_topic.alarms[0].arn]
+
+    principals {
+      type        = "Service"
+      identifiers = ["events.amazonaws.com"]
     }
   }
 }
