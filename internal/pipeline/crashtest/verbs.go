@@ -179,6 +179,33 @@ func TestVerbs(t *testing.T, s Stores) {
 	}
 }
 
+// Unkilled lets what an operator does come to its end, and verifies as TestVerbs
+// does: an ordinary run follows, and the same again. name is that of a verb.
+func Unkilled(t *testing.T, s Stores, name string) {
+	t.Helper()
+	for _, v := range verbs() {
+		if v.name != name {
+			continue
+		}
+		_, _, l := s.stores(t, 1)
+		later := v.time().Add(2 * time.Hour)
+		for _, do := range []func() error{
+			func() error { return v.first(t.Context(), l) },
+			func() error { return v.run(t.Context(), l, v.time(), pastEnd) },
+			func() error { return l.runPast(t.Context(), later, past{pastGrown}.source(&transform.Mapper{})) },
+			func() error { return v.run(t.Context(), l, later.Add(2*time.Hour), pastGrown) },
+		} {
+			if err := do(); err != nil {
+				t.Fatal(err)
+			}
+			verifyEvidence(t, l.raw, l.lake)
+		}
+		v.verify(t, l, false)
+		return
+	}
+	t.Fatalf("there is no %s", name)
+}
+
 // stores opens what a round works on.
 func (s Stores) stores(t *testing.T, round int) (dir, spec string, l *line) {
 	t.Helper()
