@@ -103,7 +103,7 @@ func (a *app) initialise(ctx context.Context, w *answers, given func(flag string
 	if err != nil {
 		return err
 	}
-	if err := checkText(text, path); err != nil {
+	if err := checkText(text, path); err != nil { //nolint:contextcheck // nothing is fetched where secrets are skipped
 		return err
 	}
 	if err := writeConfig(path, text); err != nil {
