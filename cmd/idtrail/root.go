@@ -122,6 +122,7 @@ compares the users of two systems.
 		a.statusCommand(),
 		a.findCommand(),
 		a.reconcileCommand(),
+		a.athenaCommand(),
 		a.verifyCommand(),
 		a.backfillCommand(),
 		a.replayCommand(),

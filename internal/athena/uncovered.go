@@ -1,0 +1,145 @@
+package athena
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/idtrail/idtrail/internal/blob"
+	"github.com/idtrail/idtrail/schema"
+)
+
+// Stray is something of the lake that no table covers: rows nobody sees, and no
+// query says so.
+type Stray struct {
+	// Table whose folder it is in, and the source there; Source is "" where the
+	// folder is not one of a source.
+	Table  string `json:"table"`
+	Source string `json:"source,omitempty"`
+	// Key of the first such object.
+	Key string `json:"key"`
+	// Reason it is not covered, and what helps.
+	Reason string `json:"reason"`
+	Hint   string `json:"hint"`
+}
+
+// Uncovered returns what of a lake the tables that o makes do not cover: sources
+// the config does not name (any more), days before o.FirstDay and days behind
+// tomorrow, and objects that lie elsewhere than partitions do. It looks at the
+// ends of each partition only: some calls for each table and source.
+func Uncovered(ctx context.Context, store blob.Store, o Options, now time.Time) ([]Stray, error) {
+	var strays []Stray
+	for _, t := range o.Tables {
+		found, err := coverage{store: store, o: o, table: t, now: now}.strays(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("look what tables cover: %w", err)
+		}
+		strays = append(strays, found...)
+	}
+	return strays, nil
+}
+
+// coverage is what one table covers.
+type coverage struct {
+	store blob.Store
+	o     Options
+	table schema.Table
+	now   time.Time
+}
+
+func (c coverage) strays(ctx context.Context) ([]Stray, error) {
+	if len(c.table.Partitions) == 0 {
+		return nil, nil
+	}
+	if !slices.Contains(c.table.Partitions, "source") {
+		return c.days(ctx, c.table.Name+"/", "")
+	}
+	var strays []Stray
+	prefix := c.table.Name + "/"
+	for after := ""; ; {
+		key, err := c.first(ctx, prefix, after)
+		if err != nil || key == "" {
+			return strays, err
+		}
+		part, _, isFolder := strings.Cut(strings.TrimPrefix(key, prefix), "/")
+		name, isSource := strings.CutPrefix(part, "source=")
+		switch {
+		case !isFolder || !isSource:
+			strays = append(strays, c.misplaced(key, ""))
+		case !slices.Contains(c.o.sourcesOf(c.table.Name), name):
+			strays = append(strays, Stray{
+				Table: c.table.Name, Source: name, Key: key, Reason: "the config has no source " + name + " for this table",
+				Hint: "no query sees its rows: make the tables with --source " + name + " besides",
+			})
+		default:
+			found, err := c.days(ctx, prefix+part+"/", name)
+			if err != nil {
+				return nil, err
+			}
+			strays = append(strays, found...)
+		}
+		after = prefix + part + "0" // "0" is next to "/"
+		if !isFolder {
+			after = key
+		}
+	}
+}
+
+// days looks at both ends of the days below a prefix.
+func (c coverage) days(ctx context.Context, prefix, source string) ([]Stray, error) {
+	firstDay := c.o.FirstDay
+	if firstDay == "" {
+		firstDay = schema.DefaultFirstDay
+	}
+	stray := func(key, reason, hint string) Stray {
+		return Stray{Table: c.table.Name, Source: source, Key: key, Reason: reason, Hint: hint}
+	}
+	var strays []Stray
+	key, err := c.first(ctx, prefix, "")
+	if err != nil || key == "" {
+		return nil, err
+	}
+	switch day, ok := dayOf(key, prefix); {
+	case !ok:
+		strays = append(strays, c.misplaced(key, source))
+	case day < firstDay:
+		strays = append(strays, stray(key, "day "+day+" is before "+firstDay+", the first day of the tables", "install the tables with an earlier --first-day"))
+	}
+	// Whatever sorts behind the objects of tomorrow.
+	tomorrow := c.now.UTC().AddDate(0, 0, 1).Format(time.DateOnly)
+	key, err = c.first(ctx, prefix, prefix+"dt="+tomorrow+"0")
+	if err != nil || key == "" {
+		return strays, err
+	}
+	if day, ok := dayOf(key, prefix); ok {
+		return append(strays, stray(key, "day "+day+" is behind tomorrow", "it is seen from the day before on; is the clock of the machine right that wrote it?")), nil
+	}
+	return append(strays, c.misplaced(key, source)), nil
+}
+
+func (c coverage) misplaced(key, source string) Stray {
+	return Stray{
+		Table: c.table.Name, Source: source, Key: key, Reason: "it lies in no partition of the table",
+		Hint: "idtrail did not write it: move it out of the lake",
+	}
+}
+
+func dayOf(key, prefix string) (day string, ok bool) {
+	part, _, isFolder := strings.Cut(strings.TrimPrefix(key, prefix), "/")
+	day, isDay := strings.CutPrefix(part, "dt=")
+	_, err := time.Parse(time.DateOnly, day)
+	return day, isFolder && isDay && err == nil
+}
+
+// first is the first key behind after, "" if there is none.
+func (c coverage) first(ctx context.Context, prefix, after string) (string, error) {
+	for info, err := range c.store.List(ctx, prefix, after) {
+		if err != nil {
+			return "", fmt.Errorf("list %s: %w", prefix, err)
+		}
+		return info.Key, nil
+	}
+	return "", nil
+}
