@@ -62,7 +62,7 @@ test: ## Run the tests; needs Go and a C compiler only. Kills are sampled: make 
 	go test -short -shuffle=on -timeout 5m $(PKG)
 
 .PHONY: race
-race: ## Run all tests, a kill at every step among them, with the race detector
+race: ## Run all tests, a kill at every step of a run among them, with the race detector
 	go test -race -shuffle=on -timeout 15m $(PKG)
 
 .PHONY: integration
@@ -88,8 +88,8 @@ chaos: $(VERSITYGW) build-chaos ## Kill, freeze, rob and cut off the program for
 .PHONY: lint
 lint: $(GOLANGCI) $(GOFUMPT) ## Check form, imports between packages, and modules
 	$(GOLANGCI) config verify
-	$(GOLANGCI) run ./...
-	cd integration && $(GOLANGCI) run ./...
+	$(GOLANGCI) run --allow-parallel-runners ./...
+	cd integration && $(GOLANGCI) run --allow-parallel-runners ./...
 	@files=$$(git ls-files -co --exclude-standard '*.go' | while read -r f; do [ ! -f "$$f" ] || echo "$$f"; done); \
 	echo "gofumpt -l"; unformatted=$$($(GOFUMPT) -l $$files); \
 	if [ -n "$$unformatted" ]; then printf 'not formatted, run make fmt:\n%s\n' "$$unformatted" >&2; exit 1; fi
