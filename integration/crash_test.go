@@ -73,9 +73,10 @@ func TestPruneUnderObjectLock(t *testing.T) {
 	server := harness.S3(t)
 	client := server.Client(t, nil)
 	bucket := newBucket(client, true)(t, 1)
-	crashtest.Unkilled(t, crashtest.Stores{Open: func(context.Context, string, string) (raw, lake blob.Store, err error) {
-		raw = server.Store(t, blob.S3Options{Bucket: bucket, Prefix: "raw", LockMode: "COMPLIANCE", LockDays: 1, Now: time.Now})
-		return raw, server.Store(t, blob.S3Options{Bucket: bucket, Prefix: "lake"}), nil
+	raw := server.Store(t, blob.S3Options{Bucket: bucket, Prefix: "raw", LockMode: "COMPLIANCE", LockDays: 1, Now: time.Now})
+	lake := server.Store(t, blob.S3Options{Bucket: bucket, Prefix: "lake"})
+	crashtest.Unkilled(t, crashtest.Stores{Open: func(context.Context, string, string) (blob.Store, blob.Store, error) {
+		return raw, lake, nil
 	}}, "prune")
 	there, err := client.ListObjectVersions(t.Context(), &s3.ListObjectVersionsInput{Bucket: &bucket, Prefix: aws.String("raw/")})
 	if err != nil {

@@ -34,31 +34,33 @@ func (l *lander) adopt(ctx context.Context) error {
 			return err
 		}
 		if found != next {
-			if err := l.passPruned(ctx, next, found); err != nil {
-				return err
-			}
-			next = found
+			err = l.passPruned(ctx, next, found)
 		}
-		if known && found == seq {
+		switch {
+		case err != nil:
+		case known && found == seq:
 			err = l.checkHead(ctx, segment.Ref{Seq: seq, SHA256: head})
-		} else {
+		default:
 			err = l.adoptOne(ctx, found)
 		}
 		if err != nil {
 			return err
 		}
-		next++
+		next = found + 1
 	}
-	if known && next == first {
-		return l.chainError("the state knows segments up to %d, but raw lacks that one", seq)
+	return l.adoptedTo(ctx, next, segment.Ref{Seq: seq, SHA256: head})
+}
+
+// adoptedTo ends an adoption behind which segment next is to be landed; head is
+// what the state knew before, with no hash if nothing.
+func (l *lander) adoptedTo(ctx context.Context, next int64, head segment.Ref) error {
+	if head.SHA256 != "" && next == head.Seq {
+		return l.chainError("the state knows segments up to %d, but raw lacks that one", head.Seq)
 	}
-	if err := l.checkPublished(ctx, next); err != nil {
+	if err := l.checkPublished(ctx, next); err != nil || next > 0 {
 		return err
 	}
-	if next == 0 {
-		return l.landFirst(ctx)
-	}
-	return nil
+	return l.landFirst(ctx)
 }
 
 // checkPublished holds raw, whose segments end before end, against the head a

@@ -124,7 +124,7 @@ func withSigner(t *testing.T, p *pipeline.Pipeline) {
 
 func TestCheckpointsListWhatIsNew(t *testing.T) {
 	r := newRig(t)
-	r.sinks = []pipeline.Sink{r.parquetSink("lake"), r.jsonSink("json")}
+	r.sinks = []pipeline.Sink{r.parquetSink("lake"), r.jsonSink()}
 	src := &script{name: "acme", identity: "acme corp", pages: logPages(4, 60)}
 	src.pages[2].Gaps = []schema.Gap{{From: day0.Add(123456 * time.Nanosecond), To: day0.Add(time.Hour), Reason: "gone"}}
 	p := r.pipeline()

@@ -24,8 +24,8 @@ func (r *rig) parquetSink(name string) pipeline.Sink {
 	return pipeline.Sink{Sink: lake.NewParquet(r.lakeOptions(name))}
 }
 
-func (r *rig) jsonSink(name string) pipeline.Sink {
-	return pipeline.Sink{Sink: lake.NewJSON(r.lakeOptions(name))}
+func (r *rig) jsonSink() pipeline.Sink {
+	return pipeline.Sink{Sink: lake.NewJSON(r.lakeOptions("json"))}
 }
 
 func (r *rig) lakeOptions(name string) lake.Options {
@@ -64,7 +64,7 @@ func isTable(key, table string) bool {
 
 func TestAccountsAddUp(t *testing.T) {
 	r := newRig(t)
-	r.sinks = []pipeline.Sink{r.parquetSink("lake"), r.jsonSink("json")}
+	r.sinks = []pipeline.Sink{r.parquetSink("lake"), r.jsonSink()}
 	pages := logPages(5, 60)
 	pages[2].Records[7].Bytes = []byte(`{"log_id":`)
 	pages[3].Records[1].Bytes = []byte(`{"nothing":"known"}`)
@@ -319,7 +319,7 @@ func TestUsersOfTheNewestSnapshot(t *testing.T) {
 // were read in; settings go with their snapshot.
 func TestSnapshotsOfOneDayAreFiledApart(t *testing.T) {
 	r := newRig(t)
-	r.sinks = []pipeline.Sink{r.parquetSink("lake"), r.jsonSink("json")}
+	r.sinks = []pipeline.Sink{r.parquetSink("lake"), r.jsonSink()}
 	src := &script{name: "pool"}
 	for _, id := range []string{"20261118T220000Z-9", "20261118T220000Z", "20261118T220000Z-10"} {
 		begun := &schema.Snapshot{ID: id, Begin: day0}

@@ -71,7 +71,7 @@ func replayed(t *testing.T) (*dying, pipeline.Source, *pickyMapper, *receiver) {
 	t.Helper()
 	d := newDying(t)
 	got := &receiver{}
-	d.sinks = []pipeline.Sink{d.parquetSink("lake"), d.jsonSink("json"), got.sink()}
+	d.sinks = []pipeline.Sink{d.parquetSink("lake"), d.jsonSink(), got.sink()}
 	src := &script{name: "acme", pages: logPages(5, 30)}
 	m := &pickyMapper{odd: `"auth0|7"`}
 	s := d.source(src)

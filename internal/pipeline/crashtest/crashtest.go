@@ -11,6 +11,7 @@
 package crashtest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,6 +22,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -105,10 +107,12 @@ type line struct {
 	dir       string
 	raw, lake blob.Store
 	step      func()
+	// forks is read-locked while a run of this process holds a source.
+	forks *sync.RWMutex
 }
 
 func newLine(dir string, raw, lakeStore blob.Store, step func()) *line {
-	l := &line{dir: dir, step: step}
+	l := &line{dir: dir, step: step, forks: &sync.RWMutex{}}
 	hook := func(string, string) error { l.step(); return nil }
 	l.raw = &blobtest.Faulty{Store: raw, Before: hook, After: hook}
 	l.lake = &blobtest.Faulty{Store: lakeStore, Before: hook, After: hook}
@@ -171,6 +175,8 @@ type Stores struct {
 	Spec func(t *testing.T, round int) string
 	// Every n-th step is tried; 1 for all.
 	Every int64
+
+	forks *sync.RWMutex
 }
 
 // Test kills a run at step 1, 2, 3, … until one comes to its end, each on
@@ -238,23 +244,33 @@ func runChild(t *testing.T, dir, spec string, at int64, grown bool) (out string,
 	if grown {
 		more = append(more, envGrown+"=1")
 	}
-	return startChild(t, more)
+	return startChild(t, more, &sync.RWMutex{})
 }
 
-func startChild(t *testing.T, env []string) (out string, killed bool) {
+// startChild forks while forks is locked: a child has a copy of every lock on a
+// file that its parent holds at that moment, and keeps it for a while after.
+func startChild(t *testing.T, env []string, forks sync.Locker) (out string, killed bool) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), env...)
-	printed, err := cmd.CombinedOutput()
+	var printed bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &printed, &printed
+	forks.Lock()
+	err := cmd.Start()
+	forks.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = cmd.Wait()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-			return string(printed), true
+			return printed.String(), true
 		}
 	}
 	if err != nil {
-		return fmt.Sprintf("%v: %s", err, printed), false
+		return fmt.Sprintf("%v: %s", err, &printed), false
 	}
-	return string(printed), false
+	return printed.String(), false
 }
 
 // The population: what each source has, before and after it has grown.

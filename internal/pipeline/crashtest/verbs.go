@@ -9,8 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -119,7 +119,8 @@ func (v *verb) first(ctx context.Context, l *line) error {
 func (v *verb) time() time.Time { return minute(pastEnd).Add(3*time.Hour + v.age) }
 
 func (v *verb) run(ctx context.Context, l *line, at time.Time, end int) error {
-	waitForForks()
+	l.forks.RLock()
+	defer l.forks.RUnlock()
 	p, err := l.pipeline(at)
 	if err != nil {
 		return err
@@ -128,19 +129,13 @@ func (v *verb) run(ctx context.Context, l *line, at time.Time, end int) error {
 }
 
 func (l *line) runPast(ctx context.Context, at time.Time, s pipeline.Source) error {
-	waitForForks()
+	l.forks.RLock()
+	defer l.forks.RUnlock()
 	p, err := l.pipeline(at)
 	if err != nil {
 		return err
 	}
 	return failures(p.Run(ctx, []pipeline.Source{s}).Sources)
-}
-
-// waitForForks returns once no child is between fork and exec: there it still has
-// a copy of the locks that the parent held when it was forked, and gave back since.
-func waitForForks() {
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
 }
 
 // childOfVerb is the process that is killed amid the verb, not before it.
@@ -164,6 +159,7 @@ func childOfVerb(ctx context.Context, l *line, name string, step func()) error {
 // after each, raw, lake and notes are verified.
 func TestVerbs(t *testing.T, s Stores) {
 	t.Helper()
+	s.forks = &sync.RWMutex{}
 	for i, v := range verbs() {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
@@ -217,7 +213,11 @@ func (s Stores) stores(t *testing.T, round int) (dir, spec string, l *line) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return dir, spec, newLine(dir, raw, lakeStore, func() {})
+	l = newLine(dir, raw, lakeStore, func() {})
+	if s.forks != nil {
+		l.forks = s.forks
+	}
+	return dir, spec, l
 }
 
 func (v *verb) countSteps(t *testing.T, s Stores, number int) int64 {
@@ -237,7 +237,7 @@ func (v *verb) countSteps(t *testing.T, s Stores, number int) int64 {
 func (v *verb) round(t *testing.T, s Stores, at int64, number int) {
 	t.Helper()
 	dir, spec, l := s.stores(t, number)
-	out, killed := startChild(t, []string{envVerb + "=" + v.name, envStep + "=" + strconv.FormatInt(at, 10), envDir + "=" + dir, envStores + "=" + spec})
+	out, killed := startChild(t, []string{envVerb + "=" + v.name, envStep + "=" + strconv.FormatInt(at, 10), envDir + "=" + dir, envStores + "=" + spec}, l.forks)
 	if !killed {
 		t.Fatalf("%s was not killed: %s", v.name, out)
 	}
