@@ -50,7 +50,7 @@ func (p *pass) begin(ctx context.Context, from extract.Cursor) error {
 	p.cur = cur
 	age := p.users.opts.Now().Sub(cur.Started)
 	switch {
-	case cur.Phase == phaseDone && age < p.users.opts.Every:
+	case cur.Phase == phaseDone && age >= 0 && age < p.users.opts.Every:
 		return nil
 	case cur.Phase == "" || cur.Phase == phaseDone || age > resumeWithin || age < 0 || !knownPhase(cur.Phase):
 		return p.anew(ctx)
@@ -291,7 +291,7 @@ func (p *pass) complete(ctx context.Context, snapshot *schema.Snapshot) error {
 	if snapshot.End.Before(snapshot.Begin) {
 		snapshot.End = snapshot.Begin
 	}
-	p.cur = usersCursor{Snapshot: p.cur.Snapshot, Started: p.cur.Started, Phase: phaseDone}
+	p.cur = usersCursor{Snapshot: p.cur.Snapshot, Started: p.cur.Started, Newest: p.cur.Newest, Phase: phaseDone}
 	return nil
 }
 

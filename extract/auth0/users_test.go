@@ -589,6 +589,25 @@ func TestUsersEvery(t *testing.T) {
 	})
 }
 
+// A clock that was ahead once left a tenant without snapshots until its time came,
+// and had one bear the name of an older one then.
+func TestUsersClockSetBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newPeople(crowd(3), fake.Auth0Options{})
+		x.opts.Every = time.Minute
+		ahead := time.Now().Add(time.Hour)
+		x.opts.Now = func() time.Time { return ahead }
+		pages := x.mustRead(t, "")
+		first := pages[0].Snapshot.ID
+		x.opts.Now = time.Now
+		pages = x.mustRead(t, next(pages))
+		time.Sleep(time.Hour)
+		if pages = x.mustRead(t, next(pages)); pages[0].Snapshot.ID != first+"-2" {
+			t.Errorf("got snapshot %s in the second of %s", pages[0].Snapshot.ID, first)
+		}
+	})
+}
+
 // What may not be read, or is switched off, is not known: never empty.
 func TestUsersScopes(t *testing.T) {
 	without := func(scopes ...string) []string {

@@ -565,6 +565,24 @@ func TestResume(t *testing.T) {
 	})
 }
 
+// A clock that was ahead once had a snapshot bear the name of an older one when
+// its time came.
+func TestClockSetBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(fake.CognitoOptions{Users: users(3)})
+		ahead := time.Now().Add(time.Hour)
+		p.opts.Now = func() time.Time { return ahead }
+		pages := p.mustRead(t, "")
+		first := pages[0].Snapshot.ID
+		p.opts.Now = time.Now
+		pages = p.mustRead(t, pages[len(pages)-1].Next)
+		time.Sleep(time.Until(ahead))
+		if pages = p.mustRead(t, pages[len(pages)-1].Next); pages[0].Snapshot.ID != first+"-2" {
+			t.Errorf("got snapshot %s in the second of %s", pages[0].Snapshot.ID, first)
+		}
+	})
+}
+
 // A resumed run reads only the shards that are not done.
 func TestResumeReadsTheRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

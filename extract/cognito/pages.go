@@ -266,7 +266,7 @@ func (r *run) end(ctx context.Context) error {
 	}
 	snap := r.cur.snapshot()
 	snap.Complete, snap.End, snap.Counts = true, r.source.opts.Now().UTC(), counts
-	over := cursor{Snapshot: r.cur.Snapshot, Started: r.cur.Started, Finished: true}
+	over := cursor{Snapshot: r.cur.Snapshot, Started: r.cur.Started, Newest: r.cur.Newest, Finished: true}
 	r.yield(extract.Page{Records: records, Snapshot: snap, Next: over.text()}, nil)
 	return nil
 }

@@ -93,7 +93,8 @@ func (s *Sink) Name() string { return s.o.Name }
 // Due says whether what is pending should be flushed now. It is to be asked
 // only when a segment is pending.
 func (s *Sink) Due(p load.Pending, now time.Time) bool {
-	return p.Snapshot || p.Since.IsZero() || p.Bytes >= s.o.MaxBytes || now.Sub(p.Since) >= s.o.Every
+	age := now.Sub(p.Since) // below 0 once the clock was set back
+	return p.Snapshot || p.Since.IsZero() || p.Bytes >= s.o.MaxBytes || age < 0 || age >= s.o.Every
 }
 
 func (s *Sink) markFresh(key string) {

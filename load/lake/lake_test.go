@@ -185,6 +185,8 @@ func TestDue(t *testing.T) {
 		"large":     {time.Hour, load.Pending{Bytes: 256 << 20, Since: at}, true},
 		"snapshot":  {time.Hour, load.Pending{Snapshot: true, Since: at}, true},
 		"every run": {0, load.Pending{Records: 1, Since: at}, true},
+		// A clock that was ahead once held the lake up until its time came.
+		"clock set back": {0, load.Pending{Records: 1, Since: at.Add(time.Hour)}, true},
 	} {
 		o := options(t, blobtest.NewMemory())
 		o.Every = test.every
