@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,7 +40,7 @@ type far struct {
 	otlp    *fake.OTLP
 
 	// file is the config, in S3.
-	file []byte
+	file atomic.Value // a []byte: the config, written before another process asks for it
 	// ca is the authority's certificate, hosts the address of each name.
 	ca    []byte
 	hosts map[string]string
@@ -92,7 +93,8 @@ func (f *far) serveFile(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	_, _ = w.Write(f.file)
+	file, _ := f.file.Load().([]byte)
+	_, _ = w.Write(file)
 }
 
 // certify makes a certificate for all names, and for an address that is this
@@ -137,7 +139,7 @@ func (f *far) run(t *testing.T, url func(name string) string, proxy fake.ProxyOp
 	if err := os.WriteFile(ca, f.ca, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f.file = []byte(f.config(url))
+	f.file.Store([]byte(f.config(url)))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "idtrail", "run", "-c", "s3://conf/idtrail.yaml")
