@@ -39,8 +39,8 @@ type far struct {
 	hec     *fake.HEC
 	otlp    *fake.OTLP
 
-	// file is the config, in S3.
-	file atomic.Value // a []byte: the config, written before another process asks for it
+	// file is the config in S3, which the program asks for as another process.
+	file atomic.Value // a []byte
 	// ca is the authority's certificate, hosts the address of each name.
 	ca    []byte
 	hosts map[string]string
