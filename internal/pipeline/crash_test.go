@@ -25,7 +25,7 @@ func TestCrash(t *testing.T) {
 // TestCrashOfVerbs kills what an operator does, at some steps; the integration
 // tests kill it at every one.
 func TestCrashOfVerbs(t *testing.T) {
-	every := int64(7)
+	every := int64(11)
 	if testing.Short() {
 		every = 29
 	}
