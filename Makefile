@@ -58,7 +58,7 @@ demo: build ## Run the whole line on a demo tenant; needs no account
 	bin/idtrail demo
 
 .PHONY: test
-test: ## Run the tests; needs Go and a C compiler only. Kills are sampled: make race tries every one
+test: ## Run the tests; needs Go and a C compiler only. Kills are sampled: make race and make integration try every one
 	go test -short -shuffle=on -timeout 5m $(PKG)
 
 .PHONY: race
