@@ -428,12 +428,12 @@ func (w *world) checkVerify(ctx context.Context, wrong *wrongs) {
 
 // checkLitter wants no file left that a run should have removed.
 func (w *world) checkLitter(wrong *wrongs) {
-	for _, pattern := range []string{"lake/tmp/*", "lake/raw/tmp/*", "state/tmp/*", "state/.*", "cache-*/tmp/*", "cache-*/.*"} {
+	for _, pattern := range []string{"lake/tmp/*", "lake/raw/tmp/*", "state/tmp/*", "state/.*", "cache-*/tmp/*", "cache-*/.*", "cache-*/*.tmp-*"} {
 		files, _ := filepath.Glob(w.path(pattern)) // the patterns are well formed
 		for _, f := range files {
 			name := filepath.Base(f)
-			if index, _ := filepath.Match("persons-*.index", name); index || name == ".lock" {
-				continue // they are to stay
+			if strings.HasPrefix(name, "persons-") || name == ".lock" {
+				continue // the index stays, and what is left of making one goes when it is made again
 			}
 			info, err := os.Stat(f)
 			if errors.Is(err, fs.ErrNotExist) {

@@ -498,13 +498,13 @@ func (w *world) recover(ctx context.Context) error {
 	}
 	w.age()
 	began := time.Now()
-	r := &recovery{world: w}
+	r := &recovery{world: w, ran: map[string]bool{}}
 	for ctx.Err() == nil && time.Since(began) < recoverLimit {
 		well, err := r.step(ctx)
 		if err != nil {
 			return err
 		}
-		if well {
+		if well && r.everywhere() {
 			w.tally.longest("recovered after, at most", time.Since(began))
 			w.damaged = false
 			return nil
@@ -518,8 +518,12 @@ type recovery struct {
 	*world
 	failed  int
 	rebuilt bool
+	ran     map[string]bool // hosts that had a run which went well
 	last    string // what was in the way
 }
+
+// everywhere says whether each host had a run: each tidies up after itself.
+func (w *recovery) everywhere() bool { return len(w.ran) == len(w.hosts) }
 
 // mostFailures is how many runs may fail in peace: what was cut off when peace
 // came may be in the way of the first.
@@ -527,7 +531,8 @@ const mostFailures = 8
 
 // step has one run, and says whether all is well.
 func (w *recovery) step(ctx context.Context) (well bool, err error) {
-	r, err := w.through(ctx, w.anyHost())
+	h := w.anyHost()
+	r, err := w.through(ctx, h)
 	if err != nil {
 		return false, err
 	}
@@ -538,6 +543,7 @@ func (w *recovery) step(ctx context.Context) (well bool, err error) {
 		time.Sleep(time.Second) // the lease of a dead run has to run out
 		return false, nil
 	case r.code == 0:
+		w.ran[h.name] = true
 		w.last, err = w.left(ctx)
 		return w.last == "", err
 	}
