@@ -63,7 +63,7 @@ test: ## Run the tests; needs Go and a C compiler only. Kills are sampled: make 
 
 .PHONY: race
 race: ## Run all tests, a kill at every step of a run among them, with the race detector
-	go test -race -shuffle=on -timeout 15m $(PKG)
+	go test -race -shuffle=on -timeout 25m $(PKG)
 
 .PHONY: integration
 integration: $(VERSITYGW) $(DUCKDB)/.done $(OTELCOL)/.done $(PRISM)/.done $(DATADOG_API) build build-chaos ## Run the tests against real programs: S3, DuckDB, OpenTelemetry Collector, Prism; needs Node too

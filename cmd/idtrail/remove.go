@@ -66,7 +66,9 @@ func (a *app) eraseCommand() *cobra.Command {
 		Short: "Cut one person's records out of raw and lake, and sign that it was done",
 		Long: `Erase serves a person's request to be forgotten: it cuts every record in which one
 of the names given stands, whole, out of raw and lake, and leaves a mark in its
-place, so that the chain holds and the counts add up. Name the person by every id,
+place, so that the chain holds and the counts add up. Unless --source says which,
+it takes the person out of persons and drift too, and removes the reports made of
+that drift. Name the person by every id,
 user name and e-mail address you know; idtrail find shows what there is.
 
 It looks first and shows how much would go; off a terminal it wants --yes to go
@@ -93,6 +95,9 @@ type removal[R any] struct {
 	verb string
 	// do removes from one source, or only looks.
 	do func(ctx context.Context, s pipeline.Source, dryRun bool) (R, error)
+	// last removes what belongs to no source, once all of them are done; nil if
+	// there is no such thing.
+	last func(ctx context.Context, dryRun bool) (R, error)
 	// print shows reports; empty says that there is nothing to remove.
 	print func(all []R) error
 	empty func(all []R) bool
@@ -156,6 +161,13 @@ func (r removal[R]) all(ctx context.Context, a *app, sources []pipeline.Source, 
 	}
 	if held == len(sources) {
 		return nil, held, &exitError{code: exitHeld, err: errors.New("every source is held by another run"), hint: "nothing was changed; wait until it is done, and call again"}
+	}
+	if r.last != nil && held == 0 {
+		one, err := r.last(ctx, dryRun)
+		if err != nil {
+			return done, held, err
+		}
+		done = append(done, one)
 	}
 	return done, held, nil
 }
@@ -247,6 +259,7 @@ func (a *app) erase(ctx context.Context, f removeFlags) error {
 	o := pipeline.EraseOptions{Names: f.users, Key: subjectKey(c), Reason: cmp.Or(f.reason, "erasure request")}
 	return remove(ctx, a, f, sources, removal[pipeline.EraseReport]{
 		verb: "erasing from",
+		last: derivedEraser(p, o, f),
 		do: func(ctx context.Context, s pipeline.Source, dryRun bool) (pipeline.EraseReport, error) {
 			o := o
 			o.DryRun = dryRun
@@ -261,6 +274,22 @@ func (a *app) erase(ctx context.Context, f removeFlags) error {
 			return n == 0
 		},
 	})
+}
+
+// derivedTables stand, in a report of what was erased, beside the sources.
+const derivedTables = "persons, drift"
+
+// derivedEraser takes a person out of the tables that comparisons wrote. Where
+// only some sources are named, the person stays known by the others.
+func derivedEraser(p *pipeline.Pipeline, o pipeline.EraseOptions, f removeFlags) func(context.Context, bool) (pipeline.EraseReport, error) {
+	if len(f.sources) > 0 {
+		return nil
+	}
+	return func(ctx context.Context, dryRun bool) (pipeline.EraseReport, error) {
+		o.DryRun = dryRun
+		rows, _, err := p.EraseTables(ctx, o)
+		return pipeline.EraseReport{Source: derivedTables, Records: rows}, err
+	}
 }
 
 // subjectKey makes the marks of persons that notes bear. With a signing key, a
@@ -288,7 +317,7 @@ func (a *app) printErased(all []pipeline.EraseReport) error {
 			row = append(row, count(r.Flushes), goneNote(r.Gone))
 		}
 		rows = append(rows, row)
-		subject = r.Subject
+		subject = cmp.Or(r.Subject, subject)
 	}
 	if err := a.printTable(rows); err != nil {
 		return err
