@@ -67,6 +67,7 @@ race: ## Run all tests, a kill at every step of a run among them, with the race 
 
 .PHONY: integration
 integration: $(VERSITYGW) $(DUCKDB)/.done $(OTELCOL)/.done $(PRISM)/.done $(DATADOG_API) build build-chaos ## Run the tests against real programs: S3, DuckDB, OpenTelemetry Collector, Prism; needs Node too
+	go test -count=1 -timeout 15m -run AmongAMillion ./internal/verify
 	@log=$$(mktemp) && trap 'rm -f "$$log"' EXIT && cd integration && \
 	echo "go test ./... (in integration/)" && \
 	IDTRAIL_INTEGRATION=1 IDTRAIL_VERSITYGW='$(VERSITYGW)' IDTRAIL_DUCKDB='$(DUCKDB)' \

@@ -283,8 +283,8 @@ func TestAlterations(t *testing.T) { testAlterations(t, fill(t), false, true) }
 
 // The same on a lake of a million events.
 func TestAlterationsAmongAMillion(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes minutes")
+	if testing.Short() || raceDetector {
+		t.Skip("make integration runs it: a million events take minutes, and the race detector many more")
 	}
 	testAlterations(t, fillOf(t, 1_000_000, 10_000), false)
 }
