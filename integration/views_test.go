@@ -23,6 +23,8 @@ func views(dir string) string {
 	for _, table := range pipeline.Tables() {
 		if files, err := filepath.Glob(filepath.Join(dir, table.Name, "*")); err == nil && len(files) > 0 {
 			b.WriteString(schema.DuckDBTable(table, dir) + ";\n")
+		} else {
+			b.WriteString(schema.DuckDBEmpty(table) + ";\n")
 		}
 	}
 	for _, view := range schema.Views(schema.ViewOptions{Dialect: schema.DialectDuckDB}) {
@@ -135,6 +137,53 @@ func TestUsersView(t *testing.T) {
 	want := []string{"pool sub-1 ada s2 K1", "pool sub-3 carl s2 <nil>", "users auth0|1 ada@example.com s1 K1"}
 	if !slices.Equal(got, want) {
 		t.Errorf("v_users: got %q\nwant %q", got, want)
+	}
+}
+
+// TestDriftView: findings of the newest comparison alone, since when they are
+// found, and whether there are newer snapshots by now.
+func TestDriftView(t *testing.T) {
+	dir := smallLake(t)
+	drift := func(at time.Time, right, snapshot, id string) reconcile.Drift {
+		return reconcile.Drift{
+			ComparedAt: at, LeftSource: "users", LeftSnapshot: "s1", RightSource: right, RightSnapshot: snapshot,
+			Type: reconcile.MissingRight, Severity: reconcile.SeverityHigh, PersonKey: "K", LeftID: id,
+		}
+	}
+	before := viewTime.AddDate(0, 0, -1)
+	put(t, dir, "drift/dt=2026-11-19/1.parquet", drift(before, "pool", "s1", "auth0|1"), drift(before, "pool", "s1", "auth0|2"))
+	put(t, dir, "drift/dt=2026-11-20/1.parquet", drift(viewTime, "pool", "s2", "auth0|1"), drift(viewTime, "pool", "s2", "auth0|3"))
+	put(t, dir, "drift/dt=2026-11-20/2.parquet", drift(viewTime, "other", "s9", "auth0|1"))
+	var got []string
+	for _, row := range harness.DuckDB(t, views(dir)+`SELECT *, strftime(first_seen_at, '%d') AS seen FROM v_drift ORDER BY right_source, left_id`) {
+		got = append(got, fmt.Sprint(row["right_source"], " ", row["left_id"], " ", row["left_name"], " ", row["seen"], " ", row["is_current"]))
+	}
+	want := []string{
+		"other auth0|1 ada@example.com 20 false",
+		"pool auth0|1 ada@example.com 19 true",
+		"pool auth0|3 <nil> 20 true",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("v_drift: got %q\nwant %q", got, want)
+	}
+}
+
+// TestGapsView: a gap that was declared twice is one.
+func TestGapsView(t *testing.T) {
+	dir := smallLake(t)
+	gap := schema.Gap{Stream: "main", From: viewTime, To: viewTime.Add(90 * time.Second), Reason: "lost", DeclaredAt: viewTime.Add(time.Hour), Segment: 3}
+	again := gap
+	again.DeclaredAt, again.Segment = gap.DeclaredAt.AddDate(0, 0, 1), 4
+	put(t, dir, "gaps/source=auth0/dt=2026-11-20/1.parquet", gap)
+	put(t, dir, "gaps/source=auth0/dt=2026-11-21/1.parquet", again)
+	put(t, dir, "gaps/source=trail/dt=2026-11-21/1.parquet", again)
+	var got []string
+	for _, row := range harness.DuckDB(t, views(dir)+`SELECT * FROM v_gaps ORDER BY source`) {
+		got = append(got, fmt.Sprint(row["source"], " ", row["seconds"], " ", row["reason"], " ", row["dt"], " ", row["declared_at"]))
+	}
+	want := []string{"auth0 90 lost 2026-11-20 2026-11-20 13:00:00+00", "trail 90 lost 2026-11-21 2026-11-21 13:00:00+00"}
+	if !slices.Equal(got, want) {
+		t.Errorf("v_gaps: got %q\nwant %q", got, want)
 	}
 }
 
