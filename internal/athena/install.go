@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/athena"
 	"github.com/aws/aws-sdk-go-v2/service/glue"
@@ -76,6 +78,17 @@ type found struct {
 	tables   map[string]*types.Table // views too
 }
 
+// claims says whether a table of ours claims the name of a view: one that Athena
+// has made, and that was not marked any more.
+func (f *found) claims(view string, tables []schema.Table) bool {
+	for _, t := range tables {
+		if there := f.tables[t.Name]; there != nil && slices.Contains(strings.Fields(there.Parameters[propertyViews]), view) {
+			return true
+		}
+	}
+	return false
+}
+
 // look reads what there is, and refuses what is not ours.
 func (i *Installer) look(ctx context.Context) (*found, error) {
 	f := &found{tables: map[string]*types.Table{}}
@@ -99,7 +112,7 @@ func (i *Installer) look(ctx context.Context) (*found, error) {
 	}
 	for _, v := range schema.Views(i.Options.views()) {
 		there, err := i.table(ctx, v.Name)
-		if err == nil && there != nil && there.Parameters[schema.PropertyVersion] == "" {
+		if err == nil && there != nil && there.Parameters[schema.PropertyVersion] == "" && !f.claims(v.Name, i.Tables) {
 			err = i.foreign(KindView, v.Name)
 		}
 		if err != nil {

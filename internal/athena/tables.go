@@ -21,6 +21,19 @@ const (
 	parquetSerde  = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
 )
 
+// propertyViews is the property of our tables that names the views that are ours
+// too. It is there before they are: Athena cannot mark what it makes, and a view
+// that was made and not marked would be nobody's.
+const propertyViews = "idtrail.views"
+
+func (i *Installer) viewNames() string {
+	var names []string
+	for _, v := range schema.Views(i.Options.views()) {
+		names = append(names, v.Name)
+	}
+	return strings.Join(names, " ")
+}
+
 // tables makes every table, or brings it up to date.
 func (i *Installer) tables(ctx context.Context, f *found) ([]Change, error) {
 	var done []Change
@@ -60,7 +73,7 @@ func (i *Installer) putTable(ctx context.Context, t schema.Table, there *types.T
 // tableInput is a table as Glue takes it.
 func (i *Installer) tableInput(t schema.Table) *types.TableInput {
 	o := i.ddl(t)
-	parameters := map[string]string{"EXTERNAL": "TRUE"}
+	parameters := map[string]string{"EXTERNAL": "TRUE", propertyViews: i.viewNames()}
 	for _, p := range t.Properties(o) {
 		parameters[p[0]] = p[1]
 	}

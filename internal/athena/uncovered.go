@@ -109,14 +109,14 @@ func (c coverage) days(ctx context.Context, prefix, source string) ([]Stray, err
 	}
 	// Whatever sorts behind the objects of tomorrow.
 	tomorrow := c.now.UTC().AddDate(0, 0, 1).Format(time.DateOnly)
-	key, err = c.first(ctx, prefix, prefix+"dt="+tomorrow+"0")
-	if err != nil || key == "" {
+	last, err := c.first(ctx, prefix, prefix+"dt="+tomorrow+"0")
+	if err != nil || last == "" || last == key && len(strays) > 0 {
 		return strays, err
 	}
-	if day, ok := dayOf(key, prefix); ok {
-		return append(strays, stray(key, "day "+day+" is behind tomorrow", "it is seen from the day before on; is the clock of the machine right that wrote it?")), nil
+	if day, ok := dayOf(last, prefix); ok {
+		return append(strays, stray(last, "day "+day+" is behind tomorrow", "it is seen from the day before on; is the clock of the machine right that wrote it?")), nil
 	}
-	return append(strays, c.misplaced(key, source)), nil
+	return append(strays, c.misplaced(last, source)), nil
 }
 
 func (c coverage) misplaced(key, source string) Stray {

@@ -5,6 +5,7 @@ SELECT
   time,
   source,
   coalesce(actor_name, actor_id, app_name, app_id) AS who,
+  actor_id,
   coalesce(ip, '') AS ip,
   class,
   activity,

@@ -7,6 +7,7 @@ SELECT
   CASE WHEN class_uid = 3001 THEN 'user' ELSE 'everybody' END AS concerns,
   coalesce(user_name, user_id, entity_name, pool_id) AS target,
   coalesce(actor_name, actor_id) AS by_whom,
+  actor_id,
   ip,
   activity,
   coalesce(operation, event_code) AS operation,

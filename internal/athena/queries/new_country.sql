@@ -15,7 +15,7 @@ WITH logon AS (
   SELECT who, country, min(time) AS first_at
   FROM logon
   GROUP BY who, country
-), before AS (
+), earlier AS (
   SELECT s.who AS who, s.country AS country, count(*) AS countries, {{all "e.country"}} AS known
   FROM seen AS s
   JOIN seen AS e ON e.who = s.who AND e.first_at < s.first_at
@@ -31,7 +31,7 @@ SELECT
   max(l.ip) AS ip,
   max(b.known) AS known_countries
 FROM seen AS s
-JOIN before AS b ON b.who = s.who AND b.country = s.country
+JOIN earlier AS b ON b.who = s.who AND b.country = s.country
 JOIN logon AS l ON l.who = s.who AND l.country = s.country AND l.time = s.first_at
 GROUP BY s.first_at, s.who, s.country
 HAVING min(l.dt) >= {{day .days}}

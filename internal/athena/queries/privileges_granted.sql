@@ -5,6 +5,7 @@ SELECT
   time,
   source,
   coalesce(actor_name, actor_id, app_name, app_id) AS by_whom,
+  actor_id,
   coalesce(user_name, user_id, group_name, group_uid, entity_name, request_path) AS to_whom,
   coalesce({{join "privileges"}}, policy_name, group_name, group_uid) AS what,
   activity,

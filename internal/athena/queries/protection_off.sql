@@ -33,6 +33,7 @@ SELECT
   finding,
   coalesce(entity_name, request_path, pool_name, pool_id, user_name, user_id) AS target,
   coalesce(actor_name, actor_id, app_name, app_id) AS by_whom,
+  actor_id,
   ip,
   coalesce(operation, event_code) AS operation,
   severity,

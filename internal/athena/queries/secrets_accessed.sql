@@ -24,6 +24,7 @@ SELECT
   source,
   finding,
   coalesce(actor_name, actor_id, user_name, user_id, app_name, app_id) AS by_whom,
+  actor_id,
   coalesce(request_path, pool_id, user_name, operation) AS target,
   coalesce(operation, event_code) AS operation,
   ip,
