@@ -36,6 +36,7 @@ func TestMain(m *testing.M) {
 // the condition [disk], and in the environment AUTH0_URL, a tenant on this
 // machine with the right AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET, and
 // AUTH0_ALIAS, the same under another name; AUTH0_CLOSED, where nothing listens;
+// CATALOG_URL, Glue and Athena with nothing in them;
 // HEC_URL, DD_URL and OTLP_URL, receivers of events, with the SPLUNK_TOKEN,
 // DD_API_KEY and OTLP_TOKEN they want.
 func TestScript(t *testing.T) {
@@ -71,6 +72,9 @@ func setUp(env *testscript.Env) error {
 	}, logs)
 	server := httptest.NewServer(x)
 	env.Defer(server.CloseClientConnections)
+	catalog := httptest.NewServer(fake.NewCatalog(fake.CatalogOptions{Running: 1}))
+	env.Defer(catalog.Close)
+	env.Setenv("CATALOG_URL", catalog.URL)
 	closed := httptest.NewServer(nil)
 	closed.Close()
 	env.Values[tenant{}] = x

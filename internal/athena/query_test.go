@@ -2,6 +2,7 @@ package athena_test
 
 import (
 	"errors"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -155,6 +156,24 @@ func TestStatements(t *testing.T) {
 	for _, s := range o.Statements(func(table string) bool { return table == "events" }) {
 		if s.Kind == athena.KindTable && strings.Contains(s.SQL, "read_parquet") != (s.Name == "events") {
 			t.Errorf("%s: got %s", s.Name, s.SQL)
+		}
+	}
+}
+
+// TestDocumented: docs/QUERIES.md says of each query what it says of itself.
+func TestDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../docs/QUERIES.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range athena.Queries() {
+		var parameters []string
+		for _, p := range q.Parameters {
+			parameters = append(parameters, "`"+p.Name+"` = "+strings.ReplaceAll(p.Default, "|", `\|`))
+		}
+		row := "| `" + q.Name + "` | " + strings.Join(parameters, ", ") + " | **" + q.Title + ".** " + q.Shows + " |\n"
+		if !strings.Contains(string(text), row) {
+			t.Errorf("docs/QUERIES.md lacks\n%s", row)
 		}
 	}
 }
