@@ -50,7 +50,7 @@ time: after an upgrade, and after a source was added to the config.`,
   idtrail athena --query password_spray --set users=20 --set days=7
   idtrail athena > lake.sql                        tables, views and queries
   idtrail athena --dialect duckdb --tables > lake.sql && duckdb -init lake.sql
-  idtrail athena --install --database idtrail --workgroup audit --output s3://acme-athena/results`,
+  idtrail athena --install --workgroup audit --output s3://acme-athena/results`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.athena(cmd.Context(), f) },
 	}
