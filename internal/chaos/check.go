@@ -371,7 +371,7 @@ func (w *world) status(ctx context.Context) (s status, err error) {
 	p.wait(runLimit)
 	_ = w.steps(p)
 	if p.code != 0 {
-		return s, fmt.Errorf("status: it ended with %d: %s", p.code, p.last())
+		return s, fmt.Errorf("status: it ended with %d: %s %s", p.code, gjson.Get(p.out.String(), "error"), p.last())
 	}
 	return s, json.Unmarshal(p.out.Bytes(), &s)
 }

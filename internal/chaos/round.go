@@ -519,7 +519,7 @@ type recovery struct {
 	failed  int
 	rebuilt bool
 	ran     map[string]bool // hosts that had a run which went well
-	last    string // what was in the way
+	last    string          // what was in the way
 }
 
 // everywhere says whether each host had a run: each tidies up after itself.
@@ -545,7 +545,15 @@ func (w *recovery) step(ctx context.Context) (well bool, err error) {
 	case r.code == 0:
 		w.ran[h.name] = true
 		w.last, err = w.left(ctx)
-		return w.last == "", err
+		if err == nil {
+			return w.last == "", nil
+		}
+		if !w.damaged || w.rebuilt {
+			return false, err
+		}
+		// Where a database is torn, only whoever reads there finds out.
+		w.rebuilt = true
+		return false, w.rebuild(ctx)
 	}
 	w.failed++
 	w.last = fmt.Sprintf("a run ended with %d: %s %s", r.code, r.last(), failures(r.out.Bytes()))
