@@ -166,7 +166,6 @@ func (t Table) Location(o DDLOptions) string {
 
 // Properties are the table's, by name: the projection of its partitions for one.
 func (t Table) Properties(o DDLOptions) [][2]string {
-	location := t.Location(o)
 	properties := [][2]string{
 		{"classification", "parquet"},
 		{"parquet.compression", "ZSTD"},
@@ -178,6 +177,8 @@ func (t Table) Properties(o DDLOptions) [][2]string {
 		return properties
 	}
 	properties = append(properties, [2]string{"projection.enabled", "true"})
+	var location strings.Builder
+	location.WriteString(t.Location(o))
 	for _, p := range t.Partitions {
 		switch {
 		case p == "dt":
@@ -189,9 +190,9 @@ func (t Table) Properties(o DDLOptions) [][2]string {
 		default:
 			properties = append(properties, [2]string{"projection." + p + ".type", "injected"})
 		}
-		location += p + "=${" + p + "}/"
+		location.WriteString(p + "=${" + p + "}/")
 	}
-	return append(properties, [2]string{"storage.location.template", location})
+	return append(properties, [2]string{"storage.location.template", location.String()})
 }
 
 func dayProjection(first string) [][2]string {

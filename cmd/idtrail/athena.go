@@ -110,14 +110,19 @@ func (f athenaFlags) check() error {
 		return usage("write athena or duckdb", "--dialect %s is unknown", f.dialect)
 	case !databaseName.MatchString(f.database):
 		return usage("write lower-case letters, digits and _", "--database %q is no name for a database", f.database)
-	case f.install && (f.dialect != string(schema.DialectAthena) || f.list || f.query != "" || f.withTables):
-		return usage("leave the other flags out: it installs all of it", "--install does not go with --dialect duckdb, --list, --query or --tables")
 	case f.output != "" && !strings.HasPrefix(f.output, "s3://"):
 		return usage("write s3://bucket/prefix", "--output %s is not in S3", f.output)
 	case len(f.set) > 0 && f.query == "":
 		return usage("add --query; idtrail athena --list shows them", "--set needs to know of which query")
+	case f.install && f.onlyPrints():
+		return usage("leave the other flags out: it installs all of it", "--install does not go with --dialect duckdb, --list, --query or --tables")
 	}
 	return nil
+}
+
+// onlyPrints says whether a flag is set that is for what is printed.
+func (f athenaFlags) onlyPrints() bool {
+	return f.dialect != string(schema.DialectAthena) || f.list || f.query != "" || f.withTables
 }
 
 // athenaOptions are the lake of the config.

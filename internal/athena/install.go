@@ -110,17 +110,21 @@ func (i *Installer) look(ctx context.Context) (*found, error) {
 		}
 		f.tables[t.Name] = there
 	}
+	return f, i.lookAtViews(ctx, f)
+}
+
+func (i *Installer) lookAtViews(ctx context.Context, f *found) error {
 	for _, v := range schema.Views(i.Options.views()) {
 		there, err := i.table(ctx, v.Name)
-		if err == nil && there != nil && there.Parameters[schema.PropertyVersion] == "" && !f.claims(v.Name, i.Tables) {
-			err = i.foreign(KindView, v.Name)
-		}
 		if err != nil {
-			return nil, err
+			return err
+		}
+		if there != nil && there.Parameters[schema.PropertyVersion] == "" && !f.claims(v.Name, i.Tables) {
+			return i.foreign(KindView, v.Name)
 		}
 		f.tables[v.Name] = there
 	}
-	return f, nil
+	return nil
 }
 
 // table reads a table or view; nil if there is none.

@@ -295,8 +295,7 @@ func TestInstallGoesOn(t *testing.T) {
 				return nil
 			}})
 			_, err := installer(c).Install(t.Context())
-			var hinted *athena.Error
-			if !errors.As(err, &hinted) {
+			if _, hinted := errors.AsType[*athena.Error](err); !hinted {
 				t.Fatalf("cut at call %d: %v", cut, err)
 			}
 			_, err = installer(c).Install(t.Context())

@@ -113,7 +113,8 @@ func (p Parameter) value(text string) (any, error) {
 // SQL is the query, with what set says in the place of defaults. [ErrSetting].
 func (q Query) SQL(o schema.ViewOptions, set map[string]string) (string, error) {
 	data := map[string]any{}
-	head := "-- " + q.Title + "\n-- " + q.Shows + "\n"
+	var b strings.Builder
+	fmt.Fprintf(&b, "-- %s\n-- %s\n", q.Title, q.Shows)
 	for _, p := range q.Parameters {
 		text, ok := set[p.Name]
 		if !ok {
@@ -124,7 +125,7 @@ func (q Query) SQL(o schema.ViewOptions, set map[string]string) (string, error) 
 			return "", fmt.Errorf("query %s: %w", q.Name, err)
 		}
 		data[p.Name] = value
-		head += fmt.Sprintf("-- %s = %s: %s\n", p.Name, text, p.Meaning)
+		fmt.Fprintf(&b, "-- %s = %s: %s\n", p.Name, text, p.Meaning)
 	}
 	for _, name := range slices.Sorted(maps.Keys(set)) {
 		if _, ok := data[name]; !ok {
@@ -132,9 +133,8 @@ func (q Query) SQL(o schema.ViewOptions, set map[string]string) (string, error) 
 		}
 	}
 	t := template.Must(template.New(q.Name).Option("missingkey=error").Funcs(o.Funcs()).Parse(q.text))
-	var b strings.Builder
 	if err := t.Execute(&b, data); err != nil {
 		panic(fmt.Sprintf("athena: query %s: %v", q.Name, err)) // it is part of the program
 	}
-	return head + b.String(), nil
+	return b.String(), nil
 }
