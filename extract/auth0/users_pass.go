@@ -52,7 +52,7 @@ func (p *pass) begin(ctx context.Context, from extract.Cursor) error {
 	switch {
 	case cur.Phase == phaseDone && age >= 0 && age < p.users.opts.Every:
 		return nil
-	case cur.Phase == "" || cur.Phase == phaseDone || age > resumeWithin || age < 0 || !knownPhase(cur.Phase):
+	case !cur.resumable(age):
 		return p.anew(ctx)
 	}
 	p.taken, p.mark = cur.Users, cur.Mark
@@ -61,6 +61,12 @@ func (p *pass) begin(ctx context.Context, from extract.Cursor) error {
 		return p.anew(ctx)
 	}
 	return err
+}
+
+// resumable says whether a snapshot begun that long ago is to be gone on with. One
+// begun in the future was by a clock that was wrong.
+func (c usersCursor) resumable(age time.Duration) bool {
+	return c.Phase != "" && c.Phase != phaseDone && knownPhase(c.Phase) && age >= 0 && age <= resumeWithin
 }
 
 // anew begins a snapshot. Its export is made while settings and memberships are
