@@ -83,8 +83,8 @@ func (p *plants) call(when, name, sub, more string) string {
 	p.n++
 	id := fmt.Sprintf("e0000000-0000-4000-8000-%012d", p.n)
 	service := "cognito-idp"
-	if strings.HasPrefix(name, "iam:") {
-		service, name = "iam", strings.TrimPrefix(name, "iam:")
+	if operation, ok := strings.CutPrefix(name, "iam:"); ok {
+		service, name = "iam", operation
 	}
 	identity := `{"type":"IAMUser","principalId":"AIDAOPS","arn":"arn:aws:iam::123456789012:user/ops","accountId":"123456789012","userName":"ops"}`
 	if name == "InitiateAuth" {
@@ -114,10 +114,10 @@ func (p *plants) user(name, roles, more string) {
 }
 
 // twin is the account of the same person in the pool.
-func (p *plants) twin(name, sub, enabled, groups, mfa string) {
+func (p *plants) twin(name, sub, groups, mfa string) {
 	p.pool = append(p.pool, fmt.Sprintf(`{"user":{"Username":%[1]q,"Attributes":[{"Name":"sub","Value":%[2]q},{"Name":"email","Value":"%[1]s@acme.example"},`+
-		`{"Name":"email_verified","Value":"true"}],"Enabled":%[3]s,"UserStatus":"CONFIRMED","UserCreateDate":1577836800,"UserLastModifiedDate":1577836800},`+
-		`"groups":[%[4]s],"mfa":{"UserMFASettingList":[%[5]s]}}`, name, sub, enabled, groups, mfa))
+		`{"Name":"email_verified","Value":"true"}],"Enabled":true,"UserStatus":"CONFIRMED","UserCreateDate":1577836800,"UserLastModifiedDate":1577836800},`+
+		`"groups":[%[3]s],"mfa":{"UserMFASettingList":[%[4]s]}}`, name, sub, groups, mfa))
 }
 
 const (
@@ -147,9 +147,9 @@ func everyday() *plants {
 	p.user("ada", "", recent)
 	p.user("bob", `{"id":"rol_1","name":"support"}`, recent)
 	p.user("root", `{"id":"rol_2","name":"admins"}`, recent)
-	p.twin("ada", adaSub, "true", "", `"SOFTWARE_TOKEN_MFA"`)
-	p.twin("bob", bobSub, "true", `"support"`, `"SOFTWARE_TOKEN_MFA"`)
-	p.twin("root", rootSub, "true", `"admins"`, `"SOFTWARE_TOKEN_MFA"`)
+	p.twin("ada", adaSub, "", `"SOFTWARE_TOKEN_MFA"`)
+	p.twin("bob", bobSub, `"support"`, `"SOFTWARE_TOKEN_MFA"`)
+	p.twin("root", rootSub, `"admins"`, `"SOFTWARE_TOKEN_MFA"`)
 	p.call(ago(4, "09:10:00"), "InitiateAuth", rootSub, `"requestParameters":{"clientId":"c1"},"responseElements":{"authenticationResult":"HIDDEN_DUE_TO_SECURITY_REASONS"}`)
 	return p
 }
@@ -234,18 +234,18 @@ func (p *plants) plant() find {
 
 	// People.
 	p.user("carl", "", `,"blocked":true,"last_login":"`+ago(9, "08:00:00")+`","multifactor":["guardian"]`)
-	p.twin("carl", "a0000000-0000-4000-8000-0000000000c1", "true", "", `"SOFTWARE_TOKEN_MFA"`)
+	p.twin("carl", "a0000000-0000-4000-8000-0000000000c1", "", `"SOFTWARE_TOKEN_MFA"`)
 	for _, clock := range []string{"08:00:00", "18:00:00"} {
 		p.call(ago(9, clock), "InitiateAuth", "a0000000-0000-4000-8000-0000000000c1", `"responseElements":{"authenticationResult":"HIDDEN_DUE_TO_SECURITY_REASONS"}`)
 	}
 	found("disabled_but_active", "users", "carl@acme.example", "trail", 2)
 	found("open_drift", "status", "carl@acme.example", "carl")
 	p.user("dora", "", `,"last_login":"2021-05-05T00:00:00Z","multifactor":["guardian"]`)
-	p.twin("dora", "a0000000-0000-4000-8000-0000000000d1", "true", "", `"SOFTWARE_TOKEN_MFA"`)
+	p.twin("dora", "a0000000-0000-4000-8000-0000000000d1", "", `"SOFTWARE_TOKEN_MFA"`)
 	found("dormant_accounts", "users", "dora@acme.example")
 	found("dormant_accounts", "pool", "dora")
 	p.user("emil", `{"id":"rol_2","name":"Admins"}`, `,"last_login":"`+ago(1, "08:00:00")+`"`)
-	p.twin("emil", "a0000000-0000-4000-8000-0000000000e1", "true", `"owners"`, "")
+	p.twin("emil", "a0000000-0000-4000-8000-0000000000e1", `"owners"`, "")
 	p.call(ago(2, "08:00:00"), "InitiateAuth", "a0000000-0000-4000-8000-0000000000e1", `"responseElements":{"authenticationResult":"HIDDEN_DUE_TO_SECURITY_REASONS"}`)
 	found("admins_without_mfa", "users", "emil@acme.example", "not known")
 	found("admins_without_mfa", "pool", "emil", "none")
