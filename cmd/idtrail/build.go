@@ -337,8 +337,8 @@ func (b *builder) pipelineInto(ctx context.Context, makeSinks func(blob.Store) (
 	if err != nil {
 		return nil, fmt.Errorf("open raw: %w", err)
 	}
-	if err := os.MkdirAll(c.Limits.TempDir, 0o700); err != nil {
-		return nil, fmt.Errorf("make directory for temporary files: %w", err)
+	if err := makeTempDir(c.Limits.TempDir, b.now()); err != nil {
+		return nil, err
 	}
 	sinks, err := makeSinks(store)
 	if err != nil {
