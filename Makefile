@@ -73,7 +73,7 @@ integration: $(VERSITYGW) $(DUCKDB)/.done $(OTELCOL)/.done $(PRISM)/.done $(DATA
 	IDTRAIL_INTEGRATION=1 IDTRAIL_VERSITYGW='$(VERSITYGW)' IDTRAIL_DUCKDB='$(DUCKDB)' \
 	  IDTRAIL_OTELCOL='$(OTELCOL)/otelcol' IDTRAIL_PRISM='$(PRISM)' IDTRAIL_DATADOG_API='$(DATADOG_API)' \
 	  IDTRAIL_BINARY='$(CURDIR)/bin/idtrail' IDTRAIL_CHAOS_BINARY='$(CURDIR)/bin/idtrail-chaos' \
-	  go test -count=1 -timeout 20m -v ./... 2>&1 | tee "$$log" | { grep -vE '^(=== |PASS$$| *--- PASS)' || true; } && \
+	  go test -count=1 -timeout 30m -v ./... 2>&1 | tee "$$log" | { grep -vE '^(=== |PASS$$| *--- PASS)' || true; } && \
 	if grep -E '^ *--- SKIP' "$$log"; then echo 'integration: tests were skipped' >&2; exit 1; fi
 
 # The tag builds a program that can be told to die at a step, and whose leases run
