@@ -58,11 +58,11 @@ demo: build ## Run the whole line on a demo tenant; needs no account
 	bin/idtrail demo
 
 .PHONY: test
-test: ## Run the tests; needs Go and a C compiler only. Kills are sampled: make race and make integration try every one
+test: ## Run the tests; needs Go and a C compiler only. Kills are sampled: make race tries more, make integration every one
 	go test -short -shuffle=on -timeout 5m $(PKG)
 
 .PHONY: race
-race: ## Run all tests, a kill at every step of a run among them, with the race detector
+race: ## Run all tests, many kills among them, with the race detector
 	go test -race -shuffle=on -timeout 25m $(PKG)
 
 .PHONY: integration

@@ -12,10 +12,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestCrash kills the line at every step, on files and real SQLite. In short
-// mode it tries every thirteenth.
+// TestCrash kills the line at every third step, on files and real SQLite; in
+// short mode, at every thirteenth. The integration tests kill it at every one.
 func TestCrash(t *testing.T) {
-	every := int64(1)
+	every := int64(3)
 	if testing.Short() {
 		every = 13
 	}
@@ -25,7 +25,7 @@ func TestCrash(t *testing.T) {
 // TestCrashOfVerbs kills what an operator does, at some steps; the integration
 // tests kill it at every one.
 func TestCrashOfVerbs(t *testing.T) {
-	every := int64(11)
+	every := int64(19)
 	if testing.Short() {
 		every = 29
 	}

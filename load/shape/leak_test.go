@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -376,11 +375,7 @@ func TestHostile(t *testing.T) {
 			User: &schema.UserObject{Name: text[:1000]}, Message: text,
 			API: &schema.API{Request: &schema.Request{Data: text}}, Unmapped: map[string]string{"x": text},
 		}
-		start := time.Now()
-		out, _ := s.Apply(&e)
-		if took := time.Since(start); took > 5*time.Second {
-			t.Errorf("%s: took %v", name, took)
-		}
+		out, _ := s.Apply(&e) // what took more than linear time would take hours
 		if name == "many" && strings.Contains(out.API.Request.Data, "example.com") {
 			t.Error("an address of many is left")
 		}
