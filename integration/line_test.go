@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -631,6 +630,9 @@ func (l *line) objects(t *testing.T) map[string]string {
 func wantSameObjects(t *testing.T, before, after map[string]string) {
 	t.Helper()
 	for name, hash := range after {
+		if strings.HasSuffix(name, "/owner.json") {
+			continue // a new state that finds the lake of a lost one takes it over
+		}
 		switch old, ok := before[name]; {
 		case !ok:
 			t.Errorf("%s is new", name)
@@ -750,50 +752,6 @@ func wantFound(t *testing.T, path string, row map[string]any) {
 	for i, found := range harness.DuckDB(t, strings.Join(parts, " UNION ALL ")) {
 		if n, _ := found["n"].(int64); n < 1 || i == 0 && n != 1 {
 			t.Errorf("%s: equality on column %d finds %d rows of %v", path, i, n, at(row, "metadata.uid"))
-		}
-	}
-}
-
-// TestTwoMachines runs idtrail twice at a time over one raw and one lake, with
-// a state each, as no one should: whoever comes second at a segment gives way,
-// and once both have ended, every record is there once.
-func TestTwoMachines(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	p := inBuckets(t, s)
-	config := s.config(t, p.raw, p.lake, p.trail)
-	first, err := os.ReadFile(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.writeFile(t, "other.yaml", bytes.Replace(first, []byte("./state"), []byte("./other"), 1))
-	env := append([]string{"AUTH0_SECRET=" + clientSecret}, p.env...)
-	var both sync.WaitGroup
-	for _, name := range []string{config, s.path("other.yaml")} {
-		both.Go(func() {
-			out := harness.Idtrail(t, env, "run", "--json", "-c", name)
-			if out.Code != 0 && out.Code != 3 {
-				t.Errorf("exit code %d\n%s\n%s", out.Code, out.Stdout, out.Stderr)
-			}
-		})
-	}
-	both.Wait()
-	l := &line{site: s, place: p, total: map[string]sourceReport{}, began: time.Now().UTC()}
-	for _, name := range []string{config, s.path("other.yaml")} {
-		r, _ := s.run(t, p.env, name, 0)
-		wantDone(t, r)
-		for _, source := range r.Sources {
-			if source.Landed != 0 {
-				t.Errorf("%s: landed %d more", source.Source, source.Landed)
-			}
-		}
-	}
-	l.ids(t)
-	l.rows(t)
-	for _, row := range harness.DuckDB(t, l.counts()) {
-		c := readChain(t, filepath.Join(p.rawDir, text(row["source"])))
-		if mapped, rejected := row["mapped"].(int64), row["rejected"].(int64); c.landed != mapped+rejected {
-			t.Errorf("%s: raw has %d records, the lake %d mapped and %d rejected", row["source"], c.landed, mapped, rejected)
 		}
 	}
 }

@@ -224,7 +224,11 @@ func (r *trailRun) nothing(t *testing.T) {
 			t.Errorf("%s: read %d, landed %d as %d segments, %d gaps, want nothing", s.Source, s.Read, s.Landed, s.Segments, s.Gaps)
 		}
 	}
-	if after := files(t, r.site.path("lake")); !maps.Equal(before, after) {
+	after := files(t, r.site.path("lake"))
+	for _, held := range []map[string]string{before, after} { // a new state takes the lake of a lost one over
+		maps.DeleteFunc(held, func(name, _ string) bool { return strings.HasSuffix(name, "owner.json") })
+	}
+	if !maps.Equal(before, after) {
 		t.Error("the lake has changed")
 	}
 }
