@@ -100,7 +100,7 @@ func TestFailures(t *testing.T) {
 			says: []string{"list s3://RAW/raw/", "access denied: grant s3:ListBucket on arn:aws:s3:::RAW for prefix raw/"},
 		},
 		{
-			name: "may not write the lake", code: 1, landed: true,
+			name: "may not write the lake", code: 3, landed: true,
 			env: func(t *testing.T, raw, lake string) []string {
 				t.Helper()
 				return asUser(t, server, "lander", allow("s3:GetObject s3:PutObject s3:ListBucket", raw, raw+"/*"),
@@ -109,7 +109,7 @@ func TestFailures(t *testing.T) {
 			says: []string{"s3://LAKE", "access denied: grant s3:PutObject on arn:aws:s3:::LAKE/*"},
 		},
 		{
-			name: "may not list the lake", code: 1, landed: true,
+			name: "may not list the lake", code: 3, landed: true,
 			env: func(t *testing.T, raw, lake string) []string {
 				t.Helper()
 				env := asUser(t, server, "groping", allow("s3:GetObject s3:PutObject s3:ListBucket", raw, raw+"/*"),
