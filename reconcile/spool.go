@@ -11,6 +11,8 @@ import (
 	"io"
 	"os"
 	"slices"
+
+	"github.com/idtrail/idtrail/internal/tempfile"
 )
 
 // defaultSpill keeps small comparisons off the disk, and the memory of large
@@ -48,15 +50,12 @@ func (t *tape) write(p []byte) error {
 	return nil
 }
 
-// open makes the file, which has mode 0600, and takes its name away at once, so
-// that nothing stays behind even when the process is killed. Where an open file
-// cannot be removed, close does it.
+// open makes the file.
 func (t *tape) open() error {
-	f, err := os.CreateTemp(t.dir, "idtrail-reconcile-*")
+	f, err := tempfile.New(t.dir, "reconcile")
 	if err != nil {
-		return fmt.Errorf("create temporary file: %w", err)
+		return err
 	}
-	_ = os.Remove(f.Name())
 	t.f, t.w = f, bufio.NewWriterSize(f, 256<<10)
 	return nil
 }
@@ -85,12 +84,8 @@ func (t *tape) close() error {
 	if t.f == nil {
 		return nil
 	}
-	name := t.f.Name()
 	err := t.f.Close()
 	t.f = nil
-	if rmErr := os.Remove(name); rmErr != nil && !errors.Is(rmErr, os.ErrNotExist) {
-		err = errors.Join(err, rmErr)
-	}
 	return err
 }
 

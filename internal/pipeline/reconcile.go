@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/idtrail/idtrail/internal/blob"
+	"github.com/idtrail/idtrail/internal/tempfile"
 	"github.com/idtrail/idtrail/load/lake"
 	"github.com/idtrail/idtrail/reconcile"
 )
@@ -159,7 +160,7 @@ func (p *Pipeline) writeDrift(ctx context.Context, res *reconcile.Result) ([]str
 
 // replaceFile writes an object through a temporary file without a name.
 func (p *Pipeline) replaceFile(ctx context.Context, key string, write func(io.Writer) error) (err error) {
-	f, err := tempFile(p.TempDir, "idtrail-report-*")
+	f, err := tempfile.New(p.TempDir, "report")
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,8 @@ import (
 	"slices"
 
 	"github.com/klauspost/compress/s2"
+
+	"github.com/idtrail/idtrail/internal/tempfile"
 )
 
 // sortKey orders what is flushed: tables one after another, in a table day by
@@ -131,7 +133,7 @@ func (s *sorter) sortItems() {
 
 func (s *sorter) spill() (err error) {
 	s.sortItems()
-	f, err := tempFile(s.dir, "idtrail-sort-*")
+	f, err := tempfile.New(s.dir, "sort")
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/idtrail/idtrail/internal/blob"
 	"github.com/idtrail/idtrail/internal/segment"
+	"github.com/idtrail/idtrail/internal/tempfile"
 	"github.com/idtrail/idtrail/schema"
 )
 
@@ -58,13 +59,9 @@ func (s *idSet) add(entries []idEntry) error {
 
 func (s *idSet) spill() error {
 	for len(s.files) < idFiles {
-		f, err := os.CreateTemp(s.dir, "idtrail-verify-*")
+		f, err := tempfile.New(s.dir, "verify")
 		if err != nil {
-			return fmt.Errorf("make temporary file: %w", err)
-		}
-		// Nameless, so that it is gone with the process, however that ends.
-		if err := os.Remove(f.Name()); err != nil {
-			return errors.Join(fmt.Errorf("make temporary file: %w", err), f.Close())
+			return err
 		}
 		s.files, s.writers = append(s.files, f), append(s.writers, bufio.NewWriterSize(f, 16<<10))
 	}

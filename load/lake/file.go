@@ -5,16 +5,16 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 
 	"github.com/idtrail/idtrail/internal/blob"
+	"github.com/idtrail/idtrail/internal/tempfile"
 )
 
-// tempFile is an object in the making. Its name is removed at once where the
-// system allows it, so that it is gone even after a kill.
+// tempFile is an object in the making. It has no name, so that it is gone even
+// after a kill.
 type tempFile struct {
 	f *os.File
 	w *bufio.Writer
@@ -24,11 +24,10 @@ type tempFile struct {
 
 // newTempFile creates a file only its owner can read, in dir.
 func newTempFile(dir string) (*tempFile, error) {
-	f, err := os.CreateTemp(dir, "idtrail-*.tmp")
+	f, err := tempfile.New(dir, "object")
 	if err != nil {
-		return nil, fmt.Errorf("create temporary file: %w", err)
+		return nil, err
 	}
-	_ = os.Remove(f.Name()) // else by remove
 	return &tempFile{f: f, w: bufio.NewWriterSize(f, 64<<10)}, nil
 }
 
@@ -81,12 +80,7 @@ func (t *tempFile) sum() (string, int64, error) {
 	return hex.EncodeToString(h.Sum(nil)), n, err
 }
 
-func (t *tempFile) remove() {
-	_ = t.f.Close()
-	if err := os.Remove(t.f.Name()); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return // the system's temp cleaning is left
-	}
-}
+func (t *tempFile) remove() { _ = t.f.Close() }
 
 // sumOf hashes a stored object.
 func sumOf(ctx context.Context, store blob.Store, key string) (string, blob.Info, error) {
