@@ -35,6 +35,8 @@ type track struct {
 	lakeDir string // as it lies on this disk
 	lake    string // as it stands in configs
 	state   string
+	// sent counts the requests that hec has answered.
+	sent atomic.Int64
 	// hold is asked before each call for logs, and may wait.
 	hold atomic.Pointer[func()]
 }
@@ -58,7 +60,10 @@ func newTrack(t *testing.T, server *harness.Server) *track {
 		k.auth0.ServeHTTP(w, r)
 	}))
 	t.Cleanup(front.Close)
-	back := httptest.NewServer(k.hec)
+	back := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer k.sent.Add(1)
+		k.hec.ServeHTTP(w, r)
+	}))
 	t.Cleanup(back.Close)
 	k.urls.auth0, k.urls.hec = front.URL, back.URL
 	k.env = []string{"AUTH0_SECRET=" + clientSecret, "HEC_TOKEN=token"}
@@ -174,29 +179,32 @@ const zombieLease = 11 * time.Second
 
 // TestZombie freezes a process right before each kind of write, longer than its
 // lease lasts, lets another host take over and finish, and wakes it: not a byte
-// may be another then.
+// may be another then, and nothing is sent but the one request that was on its
+// way when the process froze, where it froze amid sending.
 func TestZombie(t *testing.T) {
 	t.Parallel()
 	server := harness.S3(t)
-	for _, step := range []string{
-		"before put_new raw segment#2",
-		"trace segment.encoded#2",
-		"trace segment.written#3",
-		"before put_new lake flushes#1",
-		"before put_new lake events#1",
-		"before put_match lake flushes#1",
-		"trace position.moved#1",
-		"before put_new lake manifests#1",
+	// Lake and Splunk are delivered to side by side.
+	const amid = 1
+	for step, onItsWay := range map[string]int64{
+		"before put_new raw segment#2":    0,
+		"trace segment.encoded#2":         0,
+		"trace segment.written#3":         0,
+		"before put_new lake flushes#1":   amid,
+		"before put_new lake events#1":    amid,
+		"before put_match lake flushes#1": amid,
+		"trace position.moved#1":          amid,
+		"before put_new lake manifests#1": 0,
 	} {
 		t.Run(step, func(t *testing.T) {
 			k := newTrack(t, server)
 			t.Parallel()
-			testZombie(t, k, step)
+			testZombie(t, k, step, onItsWay)
 		})
 	}
 }
 
-func testZombie(t *testing.T, k *track, step string) {
+func testZombie(t *testing.T, k *track, step string, onItsWay int64) {
 	t.Helper()
 	first, second := k.config(t, "a"), k.config(t, "b")
 	zombie := harness.StartChaos(t, append(slices.Clone(k.env), "IDTRAIL_CHAOS_STOP="+step), "--log-format", "json", "-c", first, "run")
@@ -207,7 +215,7 @@ func testZombie(t *testing.T, k *track, step string) {
 		t.Fatalf("the second host ended with %d: %s", r.Code, r.Stderr)
 	}
 	before := tree(t, filepath.Dir(k.lakeDir))
-	taken := k.hec.Taken()
+	sent := k.sent.Load()
 	zombie.Signal(t, syscall.SIGCONT)
 	woken := zombie.Wait(t)
 	if woken.Code == 0 {
@@ -227,8 +235,8 @@ func testZombie(t *testing.T, k *track, step string) {
 			t.Errorf("the zombie removed %s", name)
 		}
 	}
-	if now := k.hec.Taken(); now != taken {
-		t.Errorf("the zombie sent %d events", now-taken)
+	if now := k.sent.Load(); now > sent+onItsWay {
+		t.Errorf("the zombie sent %d requests, want %d at most", now-sent, onItsWay)
 	}
 	k.wantExact(t)
 	if r := harness.Chaos(t, k.env, "-q", "-c", second, "verify", "--deep", "--json"); r.Code != 0 {

@@ -77,22 +77,27 @@ func startProcess(t testing.TB, cmd *exec.Cmd, addresses ...string) (*process, e
 
 // waitFor waits until the server accepts connections.
 func (p *process) waitFor(address string) error {
+	return p.await("answer on "+address, func() bool {
+		conn, err := net.DialTimeout("tcp", address, time.Second)
+		return err == nil && conn.Close() == nil
+	})
+}
+
+// await waits until the server does what it is asked about.
+func (p *process) await(does string, done func() bool) error {
 	deadline := time.After(startTimeout)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for {
-		conn, err := net.DialTimeout("tcp", address, time.Second)
-		if err == nil {
-			return conn.Close()
-		}
+	for !done() {
 		select {
 		case <-p.done:
 			return fmt.Errorf("%s ended: %s", p.cmd.Path, p.output.String())
 		case <-deadline:
-			return fmt.Errorf("%s does not answer on %s: %w: %s", p.cmd.Path, address, err, p.output.String())
+			return fmt.Errorf("%s does not %s: %s", p.cmd.Path, does, p.output.String())
 		case <-tick.C:
 		}
 	}
+	return nil
 }
 
 // end asks the server to end by itself, and waits until it has.

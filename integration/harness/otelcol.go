@@ -5,10 +5,14 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -22,6 +26,8 @@ const (
 	HECAck  = "hec_ack"
 	Datadog = "datadog"
 	OTLP    = "otlp"
+
+	ready = "ready"
 )
 
 // HECToken is what the receiver [HECAck] wants; the others take any.
@@ -49,7 +55,7 @@ func StartCollector(t testing.TB) *Collector {
 	var err error
 	for range 3 {
 		c := &Collector{dir: t.TempDir(), addresses: map[string]string{}}
-		for _, name := range []string{HEC, HECAck, Datadog, OTLP} {
+		for _, name := range []string{HEC, HECAck, Datadog, OTLP, ready} {
 			c.addresses[name] = freePort(t)
 		}
 		if err = c.start(t); err == nil {
@@ -70,11 +76,32 @@ func (c *Collector) start(t testing.TB) error {
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "OUT=" + c.dir, "HEC_TOKEN=" + HECToken,
 		"HEC=" + c.addresses[HEC], "HEC_ACK=" + c.addresses[HECAck],
-		"DATADOG=" + c.addresses[Datadog], "OTLP=" + c.addresses[OTLP],
+		"DATADOG=" + c.addresses[Datadog], "OTLP=" + c.addresses[OTLP], "READY=" + c.addresses[ready],
 	}
 	var err error
-	c.process, err = startProcess(t, cmd, c.addresses[HEC], c.addresses[HECAck], c.addresses[Datadog], c.addresses[OTLP])
-	return err
+	c.process, err = startProcess(t, cmd, slices.Collect(maps.Values(c.addresses))...)
+	if err != nil {
+		return err
+	}
+	return c.awaitReady()
+}
+
+// awaitReady waits until a log has come through. A collector takes requests
+// before it listens to signals: one told to stop between the two loses what it
+// holds. A log is written a tenth of a second after, at the earliest.
+func (c *Collector) awaitReady() error {
+	const log = `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"ready"}}]}]}]}`
+	resp, err := http.Post(c.URL(ready)+"/v1/logs", "application/json", strings.NewReader(log))
+	if err != nil {
+		return fmt.Errorf("ask the collector: %w", err)
+	}
+	if err := resp.Body.Close(); err != nil || resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("the collector answers with %s, %w", resp.Status, err)
+	}
+	return c.process.await("write what it is sent", func() bool {
+		text, err := os.ReadFile(filepath.Join(c.dir, ready+".jsonl"))
+		return err == nil && bytes.HasSuffix(text, []byte("\n"))
+	})
 }
 
 // URL of a receiver, without a path.
@@ -85,6 +112,9 @@ func (c *Collector) Stop(t testing.TB) {
 	t.Helper()
 	if err := c.process.end(); err != nil {
 		t.Fatal(err)
+	}
+	if state := c.process.cmd.ProcessState; !state.Exited() {
+		t.Fatalf("the collector did not end by itself, and may have lost what it held: %s", state)
 	}
 }
 
