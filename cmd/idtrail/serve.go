@@ -39,7 +39,8 @@ It answers at the address of the config (serve.listen):
   /metrics  counts for Prometheus
 There is nothing secret and nobody's data in it, and no password before it.
 
-The config is read once: restart to change it. On SIGTERM nothing new starts,
+The config is read once: restart to change it. Secrets are read anew when a
+source or sink has failed, since they may have been replaced. On SIGTERM nothing new starts,
 and what runs ends in good order within 20 s; then the exit code is 0, and 130
 if something had to be left where it was, which the next start takes up.
 
@@ -71,6 +72,7 @@ func (a *app) serve(ctx context.Context, listen string) error {
 	}
 	b := a.builder(c)
 	b.turns, b.kept = newTurns(c, a.Now), newKeptSources()
+	renewed := &renewal{fetch: vaults, b: b}
 	metrics := serve.NewMetrics(readVersions().Version)
 	o := serve.Options{Metrics: metrics, Log: a.log, Now: a.Now}
 	for _, j := range c.Jobs {
@@ -80,7 +82,7 @@ func (a *app) serve(ctx context.Context, listen string) error {
 			continue
 		}
 		o.Jobs = append(o.Jobs, serve.Job{Name: j.Name, Schedule: schedule, Run: func(ctx context.Context) serve.Result {
-			return a.serveJob(ctx, b, j, metrics)
+			return a.serveJob(ctx, renewed, j, metrics)
 		}})
 	}
 	if listen == "" {
@@ -138,8 +140,10 @@ func (a *app) listen(ctx context.Context, address string) (net.Listener, error) 
 }
 
 // serveJob runs a job once, and logs what failed.
-func (a *app) serveJob(ctx context.Context, b *builder, job config.Job, m *serve.Metrics) serve.Result {
+func (a *app) serveJob(ctx context.Context, r *renewal, job config.Job, m *serve.Metrics) serve.Result {
+	b := r.builder(ctx)
 	res, err := a.runJob(ctx, b, job)
+	r.saw(res.Report, err)
 	if err != nil {
 		a.log.Error("job failed", failureOf(err, "job", job.Name)...)
 		return serve.Failed
