@@ -35,8 +35,8 @@ const (
 
 // checked is one line of a check.
 type checked struct {
-	// Part is config, state, state_cache, temp, raw, lake, manifests, keys, source
-	// or sink; Name which one.
+	// Part is config, state, state_cache, temp, raw, lake, manifests, tables, keys,
+	// source or sink; Name which one.
 	Part  string `json:"part"`
 	Name  string `json:"name,omitempty"`
 	State string `json:"state"`
@@ -67,32 +67,43 @@ func (k *checker) line() string {
 }
 
 func (a *app) checkCommand() *cobra.Command {
-	var write bool
+	var f checkFlags
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Try everything the config names",
 		Long: `Check reads the config and tries what it names: the places to write to, and the
 credentials, rights and reach of every source and sink, with a few cheap calls.
-It writes nothing unless told to.
+It looks for what lies in the lake and in no table's partitions. It writes
+nothing unless told to.
 
 It exits with 1 if something cannot work, and with 2 if the config is wrong.`,
 		Example: `  idtrail check
   idtrail check --write        also write and remove a small object in each place
+  idtrail check --athena idtrail   are the tables of this database up to date?
   idtrail check --json -c /etc/idtrail/idtrail.yaml`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.check(cmd.Context(), write) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.check(cmd.Context(), f) },
 	}
-	cmd.Flags().BoolVar(&write, "write", false, "also write, read and remove a small object of our own in each place")
+	cmd.Flags().BoolVar(&f.write, "write", false, "also write, read and remove a small object of our own in each place")
+	cmd.Flags().StringVar(&f.database, "athena", "", "also hold config and lake against the tables of this `database` of Glue")
 	return cmd
 }
 
-func (a *app) check(ctx context.Context, write bool) error {
+type checkFlags struct {
+	write    bool
+	database string
+}
+
+func (a *app) check(ctx context.Context, f checkFlags) error {
+	if f.database != "" && !databaseName.MatchString(f.database) {
+		return usage("write lower-case letters, digits and _", "--athena %q is no name for a database", f.database)
+	}
 	c, err := a.config(ctx, withSecrets)
 	if err != nil {
 		return err
 	}
-	k := &checker{a: a, b: a.builder(c), write: write}
-	a.term.during(k.line, func() { k.all(ctx, c) })
+	k := &checker{a: a, b: a.builder(c), write: f.write}
+	a.term.during(k.line, func() { k.all(ctx, c, f.database) })
 	if ctx.Err() != nil {
 		return errInterrupted
 	}
@@ -125,7 +136,7 @@ func (k *checker) print() error {
 	return k.a.printTable(rows)
 }
 
-func (k *checker) all(ctx context.Context, c *config.Config) {
+func (k *checker) all(ctx context.Context, c *config.Config, database string) {
 	k.add(checked{Part: "config", State: checkOK, What: c.File})
 	for _, w := range c.Warnings {
 		k.add(checked{Part: "config", State: checkWarning, What: fmt.Sprintf("line %d: %s: %s", w.Line, w.Key, w.Message), Hint: w.Hint})
@@ -137,6 +148,7 @@ func (k *checker) all(ctx context.Context, c *config.Config) {
 	if c.Manifests.URL != c.Lake.URL || c.Manifests.Lock != (config.Lock{}) {
 		k.store(ctx, "manifests", c.Manifests)
 	}
+	k.tables(ctx, c, lake, database)
 	k.keys(c)
 	for _, s := range c.Sinks {
 		if s.Stream != nil || lake != nil {
