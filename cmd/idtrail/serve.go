@@ -153,10 +153,18 @@ func (a *app) serveJob(ctx context.Context, r *renewal, job config.Job, m *serve
 	if ctx.Err() != nil {
 		return serve.Interrupted
 	}
-	if err = verdict(res, job.Strict); err != nil {
+	return a.judge(job, res)
+}
+
+// judge says how a run ended, and warns of one that was not done whole. One that
+// another process does is no fault, and comes up at every turn.
+func (a *app) judge(job config.Job, res runResult) serve.Result {
+	err := verdict(res, job.Strict)
+	result := resultOf(err)
+	if err != nil && result != serve.Held {
 		a.log.Warn("job is not done whole", "job", job.Name, "reason", err.Error())
 	}
-	return resultOf(err)
+	return result
 }
 
 // resultOf is how a run ended whose verdict this is.

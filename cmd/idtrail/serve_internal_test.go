@@ -10,6 +10,7 @@ import (
 
 	"github.com/idtrail/idtrail/internal/config"
 	"github.com/idtrail/idtrail/internal/pipeline"
+	"github.com/idtrail/idtrail/internal/serve"
 )
 
 // TestRenewal: a vault is asked at the start and after failures only, and one
@@ -63,5 +64,27 @@ func TestRenewal(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "those of before are used") || strings.Contains(log.String(), "fourth") {
 		t.Errorf("log: %s", log.String())
+	}
+}
+
+// TestJudge: of what another process does nobody is warned every five minutes.
+func TestJudge(t *testing.T) {
+	one := func(s pipeline.SourceReport) runResult {
+		return runResult{Report: pipeline.Report{Sources: []pipeline.SourceReport{s}}}
+	}
+	for name, tt := range map[string]struct {
+		res  runResult
+		want serve.Result
+		warn bool
+	}{
+		"done":   {one(pipeline.SourceReport{Source: "acme"}), serve.Done, false},
+		"held":   {one(pipeline.SourceReport{Source: "acme", Held: true}), serve.Held, false},
+		"failed": {one(pipeline.SourceReport{Source: "acme", Err: errors.New("no")}), serve.Failed, true},
+	} {
+		var log bytes.Buffer
+		a := &app{log: slog.New(slog.NewTextHandler(&log, nil))}
+		if got := a.judge(config.Job{Name: "audit"}, tt.res); got != tt.want || (log.Len() > 0) != tt.warn {
+			t.Errorf("%s: got %s and log %q, want %s", name, got, log.String(), tt.want)
+		}
 	}
 }
