@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 )
 
 // reference is ${scheme:what}. "$${" writes "${" itself.
@@ -162,7 +163,8 @@ func (r resolver) file(path string) (string, error) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(r.dir, path)
 	}
-	f, err := os.Open(path)
+	// Opening a pipe that nobody writes to would wait for ever, whatever is told.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return "", fmt.Errorf("read the file of a reference: %w", err)
 	}
