@@ -65,10 +65,17 @@ func TestClockSetBack(t *testing.T) {
 				var c clock
 				o := options(often, every)
 				o.Now = c.now
-				stop := start(t, serve.New(o))
+				s := serve.New(o)
+				stop := start(t, s)
 				until(time.Now().Add(62 * time.Minute)) // each ran 12 times
 				c.set(-back)
-				until(time.Now().Add(30 * time.Minute))
+				until(time.Now().Add(time.Minute))
+				for _, j := range s.Health().Jobs {
+					if j.LateAfter.After(c.now().Add(time.Hour)) {
+						t.Errorf("%s is late after %v only, and it is %v", j.Job, j.LateAfter, c.now())
+					}
+				}
+				until(time.Now().Add(29 * time.Minute))
 				// A span begins anew when it is noticed.
 				if runs.Load() != 18 || spans.Load() != 17 {
 					t.Errorf("got %d and %d runs, want 18 and 17", runs.Load(), spans.Load())

@@ -173,6 +173,7 @@ func (s *Service) startWhenDue(ctx context.Context, running *sync.WaitGroup) {
 		setBack := now.Before(before.Add(-longestWait))
 		if setBack {
 			s.o.Log.Warn("the clock was set back: jobs are scheduled anew", "from", before, "to", now)
+			s.forgetFuture(now)
 		}
 		for _, j := range s.jobs {
 			isDue := !j.next.IsZero() && !j.next.After(now)
@@ -182,6 +183,21 @@ func (s *Service) startWhenDue(ctx context.Context, running *sync.WaitGroup) {
 			if isDue || setBack {
 				j.next = j.Schedule.Next(now)
 			}
+		}
+	}
+}
+
+// forgetFuture has nothing that happened be later than now: who is late would
+// else be late years from now.
+func (s *Service) forgetFuture(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.started.After(now) {
+		s.started = now
+	}
+	for _, j := range s.jobs {
+		if j.seen.LastGood.After(now) {
+			j.seen.LastGood = now
 		}
 	}
 }
