@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 	_ "time/tzdata" // schedules have zones, and a small container has no zone data
@@ -190,6 +191,7 @@ type printedSchedule struct {
 	Timezone string   `json:"timezone,omitempty"`
 	Next     string   `json:"next,omitempty"`
 	Exprs    []string `json:"eventbridge,omitempty"`
+	Args     []string `json:"args,omitempty"` // what the other scheduler calls idtrail with
 	Note     string   `json:"note,omitempty"`
 }
 
@@ -220,7 +222,7 @@ func (a *app) printSchedules(ctx context.Context) error {
 
 func (a *app) printedOf(j config.Job, s serve.Schedule) printedSchedule {
 	p := printedSchedule{
-		Job: j.Name, Schedule: j.Schedule, Timezone: s.Zone().String(), Next: s.Next(a.Now()).In(s.Zone()).Format(time.RFC3339),
+		Job: j.Name, Args: []string{"run", j.Name}, Schedule: j.Schedule, Timezone: s.Zone().String(), Next: s.Next(a.Now()).In(s.Zone()).Format(time.RFC3339),
 	}
 	var err error
 	switch p.Exprs, err = s.EventBridge(); {
@@ -228,6 +230,10 @@ func (a *app) printedOf(j config.Job, s serve.Schedule) printedSchedule {
 		p.Note = err.Error()
 	case len(p.Exprs) > 1:
 		p.Note = "takes two schedules: EventBridge knows either days of the month or of the week"
+	}
+	if at := s.LeftOut(a.Now()); err == nil && !at.IsZero() {
+		note := "left out when clocks are put forward, on " + at.In(s.Zone()).Format(time.DateOnly) + ": choose another hour"
+		p.Note = strings.Join(slices.DeleteFunc([]string{p.Note, note}, func(n string) bool { return n == "" }), "; ")
 	}
 	return p
 }
