@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/idtrail/idtrail/internal/config"
@@ -40,25 +41,10 @@ func (r *renewal) builder(ctx context.Context) *builder {
 
 // saw looks at how a run went.
 func (r *renewal) saw(report pipeline.Report, err error) {
-	if err == nil && !anyFailed(report) {
+	if err == nil && !slices.ContainsFunc(report.Sources, pipeline.SourceReport.Failed) {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.due = true
-}
-
-// anyFailed says whether a source or sink of a run failed.
-func anyFailed(r pipeline.Report) bool {
-	for _, s := range r.Sources {
-		if s.Err != nil {
-			return true
-		}
-		for _, k := range s.Sinks {
-			if k.Err != nil {
-				return true
-			}
-		}
-	}
-	return false
 }

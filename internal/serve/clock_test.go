@@ -18,6 +18,14 @@ func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Lo
 
 func (c *clock) set(by time.Duration) { c.ahead.Add(int64(by)) }
 
+// clocked is a service that goes by such a clock.
+func clocked(jobs ...serve.Job) (*clock, *serve.Service) {
+	var c clock
+	o := options(jobs...)
+	o.Now = c.now
+	return &c, serve.New(o)
+}
+
 // counted is a job that counts its runs.
 func counted(name string, schedule serve.Schedule) (serve.Job, *atomic.Int64) {
 	var runs atomic.Int64
@@ -33,10 +41,8 @@ func TestSleepingMachine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nightly, nights := counted("nightly", mustParse(t, "0 3 * * *", time.UTC))
 		every, spans := counted("every", mustParse(t, "@every 2h", time.UTC))
-		var c clock
-		o := options(nightly, every)
-		o.Now = c.now
-		stop := start(t, serve.New(o)) // at midnight
+		c, s := clocked(nightly, every)
+		stop := start(t, s) // at midnight
 		until(time.Now().Add(time.Hour))
 		c.set(30 * time.Hour) // closed at 1, opened at 7 of the next day
 		until(time.Now().Add(time.Minute))
@@ -62,10 +68,7 @@ func TestClockSetBack(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				often, runs := counted("often", mustParse(t, "*/5 * * * *", time.UTC))
 				every, spans := counted("every", mustParse(t, "@every 5m", time.UTC))
-				var c clock
-				o := options(often, every)
-				o.Now = c.now
-				s := serve.New(o)
+				c, s := clocked(often, every)
 				stop := start(t, s)
 				until(time.Now().Add(62 * time.Minute)) // each ran 12 times
 				c.set(-back)
