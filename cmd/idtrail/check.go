@@ -77,7 +77,7 @@ It writes nothing unless told to.
 
 It exits with 1 if something cannot work, and with 2 if the config is wrong.`,
 		Example: `  idtrail check
-  idtrail check --write        also write and remove a small object in each place
+  idtrail check --write        also write a small object in each place
   idtrail check --json -c /etc/idtrail/idtrail.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.check(cmd.Context(), write) },
