@@ -2,6 +2,7 @@ package blobtest_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/idtrail/idtrail/internal/blob"
 	"github.com/idtrail/idtrail/internal/blob/blobtest"
@@ -13,4 +14,19 @@ func TestMemory(t *testing.T) {
 
 func TestFaultyWithoutFaults(t *testing.T) {
 	blobtest.Run(t, func(*testing.T) blob.Store { return &blobtest.Faulty{Store: blobtest.NewMemory()} })
+}
+
+func TestPacked(t *testing.T) {
+	blobtest.Run(t, func(t *testing.T) blob.Store {
+		p, err := blobtest.NewPacked(t.TempDir(), time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := p.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		return p
+	})
 }
