@@ -203,9 +203,7 @@ func (l *lease) upload(ctx context.Context, packed *os.File) (fileCopy, error) {
 // prune removes copies older than the previous one. What a later holder made
 // sorts behind it.
 func (l *lease) prune(ctx context.Context) error {
-	l.writing.Lock()
-	previous := l.object.Previous
-	l.writing.Unlock()
+	previous := l.known().Previous
 	if previous == nil {
 		return nil
 	}
@@ -264,7 +262,8 @@ func (o *shared) localFile(ctx context.Context, l *lease, prior *object) (*sql.D
 	}
 	err = migrate(ctx, db)
 	if err == nil {
-		err = overlay(ctx, db, &l.object.State, l.object.Published)
+		there := l.known()
+		err = overlay(ctx, db, &there.State, there.Published)
 	}
 	if err != nil {
 		return nil, errors.Join(err, db.Close())

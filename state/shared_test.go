@@ -1106,3 +1106,33 @@ func TestTheNameOfAFolderStays(t *testing.T) {
 		t.Errorf("%v %v, want one file", entries, err)
 	}
 }
+
+// The lease is renewed while a copy is fetched that takes long, beside the
+// opening that goes by what the lease knows.
+func TestALeaseIsRenewedWhileACopyIsFetched(t *testing.T) {
+	bubble(t, func(t *testing.T, store *blobtest.Memory) {
+		first := newHost(t, store, "first", 0)
+		d := first.open(t)
+		commit(t, d, landed(0), landed(1, "a"))
+		closeState(t, d)
+		second := newHost(t, store, "second", 0)
+		second.net.Before = func(op, key string) error {
+			if op == blobtest.OpGet && strings.HasSuffix(key, ".db.zst") {
+				time.Sleep(50 * time.Second)
+			}
+			return nil
+		}
+		begun := time.Now()
+		d = second.open(t)
+		if took := time.Since(begun); took < 50*time.Second {
+			t.Fatalf("no copy was fetched: it took %s", took)
+		}
+		if err := d.Fence(); err != nil {
+			t.Error(err)
+		}
+		if known := mustKnow(t, d, "a"); len(known) != 1 {
+			t.Errorf("known: %v", known)
+		}
+		closeState(t, d)
+	})
+}

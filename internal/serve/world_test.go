@@ -26,7 +26,8 @@ type tenant struct {
 	every int64
 	// prefix begins the ids of its sign-ins.
 	prefix string
-	// slow says of a time whether the run that reads then takes twelve minutes.
+	// slow says of a time whether the run that reads then takes twelve minutes; it
+	// may be nil.
 	slow func(time.Time) bool
 }
 
@@ -100,7 +101,7 @@ func (s directory) Pages(context.Context, extract.Cursor) iter.Seq2[extract.Page
 	return func(yield func(extract.Page, error) bool) {
 		begin := time.Now().UTC()
 		snapshot := schema.Snapshot{ID: begin.Format("20060102T150405Z"), Begin: begin}
-		time.Sleep(90 * time.Second)
+		time.Sleep(20 * time.Second)
 		page := extract.Page{Snapshot: &snapshot}
 		for n := range staying {
 			page.Records = append(page.Records, s.user(n))
@@ -200,8 +201,22 @@ func (r requests) minus(b requests) requests {
 
 func (r requests) plus(b requests) requests { return r.minus(requests{}.minus(b)) }
 
-// all are the requests; pages of a list are requests of their own.
-func (r requests) all() int64 { return r.Get + r.Head + r.Put + r.Replace + r.List + r.Delete }
+// most is the more of both, of each kind.
+func (r requests) most(b requests) requests {
+	return requests{
+		max(r.Get, b.Get), max(r.Head, b.Head), max(r.Put, b.Put), max(r.Replace, b.Replace), max(r.List, b.List), max(r.Delete, b.Delete),
+		max(r.Listed, b.Listed), max(r.Up, b.Up), max(r.Down, b.Down),
+	}
+}
+
+// as says whether r is about what b is: as many requests, and of bytes, which
+// numbers in texts make more, hardly more.
+func (r requests) as(b requests) bool {
+	alike := func(n, m int64) bool { return n <= m+m/5 }
+	up, down := alike(r.Up, b.Up), alike(r.Down, b.Down)
+	r.Up, r.Down, b.Up, b.Down = 0, 0, 0, 0
+	return r == b && up && down
+}
 
 // meter counts the requests to a store.
 type meter struct {
