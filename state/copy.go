@@ -130,6 +130,9 @@ func (l *lease) pack(ctx context.Context) (packed *os.File, err error) {
 	if err := vacuumInto(ctx, l.path, plain.Name()); err != nil {
 		return nil, err
 	}
+	if err := leaveOut(ctx, plain.Name()); err != nil {
+		return nil, err
+	}
 	packed, err = unnamed(dir, l.source)
 	if err != nil {
 		return nil, err
@@ -159,6 +162,23 @@ func vacuumInto(ctx context.Context, path, into string) (err error) {
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	_, err = db.ExecContext(ctx, `VACUUM INTO ?`, into)
+	return err
+}
+
+// hashesKept of segments, the newest that a checkpoint lists, stand in a copy.
+// Those of older ones would be most of its size once it is packed, in each copy
+// anew; raw and the checkpoints have them.
+const hashesKept = 1000
+
+// leaveOut takes out of a copy what is not worth being copied time and again.
+func leaveOut(ctx context.Context, path string) (err error) {
+	db, err := openTemporary(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	_, err = db.ExecContext(ctx,
+		`UPDATE segment SET sha256 = '', file_sha256 = '' WHERE seq < (SELECT head FROM checkpoint) - ? AND sha256 <> ''`, hashesKept)
 	return err
 }
 

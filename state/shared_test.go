@@ -1136,3 +1136,62 @@ func TestALeaseIsRenewedWhileACopyIsFetched(t *testing.T) {
 		closeState(t, d)
 	})
 }
+
+// A copy leaves out the hashes of old segments, which are most of its size; the
+// file that it is made of keeps them.
+func TestACopyLeavesOutOldHashes(t *testing.T) {
+	bubble(t, func(t *testing.T, store *blobtest.Memory) {
+		first := newHost(t, store, "first", 0)
+		d := first.open(t)
+		for _, seq := range []int64{0, 499, 500, 1500, 1501} {
+			l := landed(seq, fmt.Sprint("a", seq))
+			l.File = fmt.Sprint("file", seq)
+			commit(t, d, l)
+		}
+		if err := d.SetCheckpoint(t.Context(), state.Checkpoint{Number: 3, SHA256: "c", Head: 1500}); err != nil {
+			t.Fatal(err)
+		}
+		want, err := d.Totals(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		closeState(t, d)
+		second := newHost(t, store, "second", 0)
+		for _, h := range []*host{first, second} {
+			known := "500 1500 1501"
+			if h == first {
+				known = "0 499 500 1500 1501"
+			}
+			d := h.open(t)
+			if got := hashesKnown(t, d); got != known {
+				t.Errorf("on %s the hashes of %s are known, want %s", h.name, got, known)
+			}
+			if got, err := d.Totals(t.Context()); err != nil || got != want {
+				t.Errorf("on %s: %+v, %v, want %+v", h.name, got, err, want)
+			}
+			if seq, hash, ok, err := d.Head(t.Context()); seq != 1501 || hash != "hash1501" || !ok || err != nil {
+				t.Errorf("on %s: head %d %q %v %v", h.name, seq, hash, ok, err)
+			}
+			closeState(t, d)
+		}
+	})
+}
+
+// hashesKnown are the segments both of whose hashes are known.
+func hashesKnown(t *testing.T, d *state.DB) string {
+	t.Helper()
+	rows, err := d.Segments(t.Context(), 0, 99)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var known []string
+	for _, row := range rows {
+		switch {
+		case row.SHA256 != "" && row.File != "":
+			known = append(known, fmt.Sprint(row.Seq))
+		case row.SHA256 != "" || row.File != "":
+			t.Errorf("segment %d has one of two hashes: %+v", row.Seq, row)
+		}
+	}
+	return strings.Join(known, " ")
+}

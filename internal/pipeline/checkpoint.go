@@ -265,12 +265,14 @@ func (c *checkpointer) gatherSegments(ctx context.Context, next *proof.Checkpoin
 				return err
 			}
 		}
-		if row.Gaps > 0 {
-			// The state keeps their times less exactly than the header states them.
+		if row.Gaps > 0 || row.SHA256 == "" {
+			// The state keeps the times of gaps less exactly than the header states
+			// them.
 			seg, err := segment.ReadHeader(ctx, c.p.Raw, c.source.Name, row.Seq)
 			if err != nil {
 				return err
 			}
+			row.SHA256 = seg.SHA256
 			next.GapList = append(next.GapList, proof.GapsOf(row.Seq, seg.Header.Gaps)...)
 		}
 		next.Segments = append(next.Segments, proof.Segment{Seq: row.Seq, Header: row.SHA256, File: row.File, Count: row.Records, Bytes: row.Bytes})

@@ -296,3 +296,20 @@ func TestACheckpointListsChangesOnce(t *testing.T) {
 	}
 	r.wantListed(r.notes(lake.Store))
 }
+
+// Where everything is to be listed again, by a state that was made from a copy,
+// raw itself says what the index does not.
+func TestCheckpointsAreWrittenAnew(t *testing.T) {
+	r := newRig(t)
+	src := &script{name: "acme", pages: logPages(4, 100)}
+	r.mustRun(src)
+	for _, key := range keysOf(t, r.lake, proof.Prefix("acme")) {
+		if err := r.lake.Delete(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.forgetHashes(`seq < 4; DELETE FROM checkpoint`)
+	src.pages = logPages(5, 100)
+	r.mustRun(src)
+	r.wantListed(r.notes(r.lake))
+}
