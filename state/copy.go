@@ -179,11 +179,14 @@ func leaveOut(ctx context.Context, path string) (err error) {
 	defer func() { err = errors.Join(err, db.Close()) }()
 	_, err = db.ExecContext(ctx,
 		`UPDATE segment SET sha256 = '', file_sha256 = '' WHERE seq < (SELECT head FROM checkpoint) - ? AND sha256 <> ''`, hashesKept)
+	if err == nil {
+		_, err = db.ExecContext(ctx, `VACUUM`) // their bytes are still there
+	}
 	return err
 }
 
 func compress(ctx context.Context, to io.Writer, from io.Reader) error {
-	enc, err := zstd.NewWriter(to, zstd.WithEncoderConcurrency(1))
+	enc, err := zstd.NewWriter(to, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
 	if err != nil {
 		return err
 	}

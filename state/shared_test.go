@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/idtrail/idtrail/internal/blob"
 	"github.com/idtrail/idtrail/internal/blob/blobtest"
@@ -1143,10 +1145,16 @@ func TestACopyLeavesOutOldHashes(t *testing.T) {
 	bubble(t, func(t *testing.T, store *blobtest.Memory) {
 		first := newHost(t, store, "first", 0)
 		d := first.open(t)
-		for _, seq := range []int64{0, 499, 500, 1500, 1501} {
+		var old, kept []string
+		for _, seq := range slices.Concat(seqs(450, 500), seqs(500, 550), []int64{1500, 1501}) {
 			l := landed(seq, fmt.Sprint("a", seq))
-			l.File = fmt.Sprint("file", seq)
+			l.SHA256 = fmt.Sprintf("%064d", seq)
+			l.File = l.SHA256
 			commit(t, d, l)
+			kept = append(kept, fmt.Sprint(seq))
+			if seq < 500 {
+				old = append(old, l.SHA256)
+			}
 		}
 		if err := d.SetCheckpoint(t.Context(), state.Checkpoint{Number: 3, SHA256: "c", Head: 1500}); err != nil {
 			t.Fatal(err)
@@ -1156,20 +1164,24 @@ func TestACopyLeavesOutOldHashes(t *testing.T) {
 			t.Fatal(err)
 		}
 		closeState(t, d)
+		file := string(unpacked(t, store, copiesIn(store)[0]))
+		if slices.ContainsFunc(old, func(hash string) bool { return strings.Contains(file, hash) }) {
+			t.Error("the copy still holds the bytes of hashes that were left out")
+		}
 		second := newHost(t, store, "second", 0)
 		for _, h := range []*host{first, second} {
-			known := "500 1500 1501"
-			if h == first {
-				known = "0 499 500 1500 1501"
+			known := kept
+			if h == second {
+				known = kept[len(old):]
 			}
 			d := h.open(t)
-			if got := hashesKnown(t, d); got != known {
+			if got := hashesKnown(t, d); !slices.Equal(got, known) {
 				t.Errorf("on %s the hashes of %s are known, want %s", h.name, got, known)
 			}
 			if got, err := d.Totals(t.Context()); err != nil || got != want {
 				t.Errorf("on %s: %+v, %v, want %+v", h.name, got, err, want)
 			}
-			if seq, hash, ok, err := d.Head(t.Context()); seq != 1501 || hash != "hash1501" || !ok || err != nil {
+			if seq, hash, ok, err := d.Head(t.Context()); seq != 1501 || hash != fmt.Sprintf("%064d", 1501) || !ok || err != nil {
 				t.Errorf("on %s: head %d %q %v %v", h.name, seq, hash, ok, err)
 			}
 			closeState(t, d)
@@ -1177,14 +1189,27 @@ func TestACopyLeavesOutOldHashes(t *testing.T) {
 	})
 }
 
-// hashesKnown are the segments both of whose hashes are known.
-func hashesKnown(t *testing.T, d *state.DB) string {
+func unpacked(t *testing.T, store *blobtest.Memory, key string) []byte {
 	t.Helper()
-	rows, err := d.Segments(t.Context(), 0, 99)
+	dec, err := zstd.NewReader(bytes.NewReader(store.Objects()[key]))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var known []string
+	defer dec.Close()
+	file, err := io.ReadAll(dec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// hashesKnown are the segments both of whose hashes are known.
+func hashesKnown(t *testing.T, d *state.DB) (known []string) {
+	t.Helper()
+	rows, err := d.Segments(t.Context(), 0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, row := range rows {
 		switch {
 		case row.SHA256 != "" && row.File != "":
@@ -1193,5 +1218,12 @@ func hashesKnown(t *testing.T, d *state.DB) string {
 			t.Errorf("segment %d has one of two hashes: %+v", row.Seq, row)
 		}
 	}
-	return strings.Join(known, " ")
+	return known
+}
+
+func seqs(from, to int64) (list []int64) {
+	for seq := from; seq < to; seq++ {
+		list = append(list, seq)
+	}
+	return list
 }
