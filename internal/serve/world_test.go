@@ -229,6 +229,11 @@ var (
 	_ blob.ReaderAt = (*meter)(nil)
 )
 
+func newMeter(t *testing.T) *meter {
+	t.Helper()
+	return &meter{Packed: blobtest.NewPacked(t, time.Now)}
+}
+
 func (m *meter) count() requests {
 	return requests{
 		m.get.Load(), m.head.Load(), m.put.Load(), m.replace.Load(), m.list.Load(), m.deleted.Load(),

@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"github.com/idtrail/idtrail/extract"
-	"github.com/idtrail/idtrail/internal/blob/blobtest"
 	"github.com/idtrail/idtrail/internal/pipeline"
 	"github.com/idtrail/idtrail/internal/proof"
 	"github.com/idtrail/idtrail/internal/serve"
@@ -71,6 +70,7 @@ func TestDaysOfRuns(t *testing.T) {
 	w := live(t, begin, begin.AddDate(0, 0, 3), time.DateOnly, false)
 	w.wantFewObjects()
 	w.wantFlat()
+	w.report()
 	w.wantVerified(true)
 }
 
@@ -143,7 +143,7 @@ type sight struct {
 // live is a world after a time in it.
 func live(t *testing.T, begin, end time.Time, period string, shared bool) *world {
 	t.Helper()
-	w := &world{zone: begin.Location(), dir: memoryDir(t), raw: newStore(t), lake: newStore(t), shared: newStore(t), begin: begin, end: end, period: period}
+	w := &world{zone: begin.Location(), dir: memoryDir(t), raw: newMeter(t), lake: newMeter(t), shared: newMeter(t), begin: begin, end: end, period: period}
 	synctest.Test(t, func(t *testing.T) {
 		until(begin.Add(-time.Second))
 		w.found(t, shared)
@@ -170,20 +170,6 @@ func memoryDir(t *testing.T) string {
 		}
 	})
 	return dir
-}
-
-func newStore(t *testing.T) *meter {
-	t.Helper()
-	p, err := blobtest.NewPacked(t.TempDir(), time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := p.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return &meter{Packed: p}
 }
 
 // found makes what is in the world, within a bubble; with shared, the states of

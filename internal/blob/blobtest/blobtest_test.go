@@ -17,16 +17,5 @@ func TestFaultyWithoutFaults(t *testing.T) {
 }
 
 func TestPacked(t *testing.T) {
-	blobtest.Run(t, func(t *testing.T) blob.Store {
-		p, err := blobtest.NewPacked(t.TempDir(), time.Now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := p.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		return p
-	})
+	blobtest.Run(t, func(t *testing.T) blob.Store { return blobtest.NewPacked(t, time.Now) })
 }

@@ -6,9 +6,11 @@ import (
 	"io"
 	"iter"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/idtrail/idtrail/internal/blob"
@@ -46,18 +48,21 @@ var (
 	_ blob.ReaderAt = (*Packed)(nil)
 )
 
-// NewPacked returns an empty store with a clock of its own and a file in folder
-// dir that has no name. Close lets go of it.
-func NewPacked(dir string, clock func() time.Time) (*Packed, error) {
-	f, err := os.CreateTemp(dir, "packed-*")
+// NewPacked returns an empty store with a clock of its own, whose file goes with
+// the test.
+func NewPacked(t testing.TB, clock func() time.Time) *Packed {
+	t.Helper()
+	f, err := os.Create(filepath.Join(t.TempDir(), "packed"))
 	if err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
-	return &Packed{clock: clock, file: f, folders: map[string]*folder{}}, os.Remove(f.Name())
+	t.Cleanup(func() {
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &Packed{clock: clock, file: f, folders: map[string]*folder{}}
 }
-
-// Close lets go of the file.
-func (p *Packed) Close() error { return p.file.Close() }
 
 // URL is "packed".
 func (p *Packed) URL() string { return "packed" }
@@ -165,19 +170,7 @@ func (p *Packed) set(key string, o place) {
 
 // List yields what is there when the iteration begins.
 func (p *Packed) List(ctx context.Context, prefix, after string) iter.Seq2[blob.Info, error] {
-	return func(yield func(blob.Info, error) bool) {
-		for _, info := range p.infos(prefix, after) {
-			if ctx.Err() != nil {
-				break
-			}
-			if !yield(info, nil) {
-				return
-			}
-		}
-		if err := ctx.Err(); err != nil {
-			yield(blob.Info{}, err)
-		}
-	}
+	return func(yield func(blob.Info, error) bool) { yieldAll(ctx, p.infos(prefix, after), yield) }
 }
 
 func (p *Packed) infos(prefix, after string) (infos []blob.Info) {
