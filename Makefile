@@ -89,7 +89,7 @@ chaos: $(VERSITYGW) build-chaos ## Kill, freeze, rob and cut off the program for
 	go run ./internal/chaos -for '$(CHAOSTIME)' -seed '$(CHAOSSEED)' -s3 '$(VERSITYGW)' $(CHAOSFLAGS)
 
 .PHONY: year
-year: ## Run the jobs of a year by a clock of its own, hold what grows against the plan, and log sizes and costs: 15 minutes; MONTHS=2 for less
+year: ## Run the jobs of a year by a clock of its own, hold what grows against the plan, and log sizes and costs: 15 minutes of CPU; MONTHS=2 for less
 	go test -count=1 -timeout 120m -v -run TestYearOfRuns ./internal/serve -months '$(MONTHS)'
 
 .PHONY: lint

@@ -28,7 +28,7 @@ import (
 	"github.com/idtrail/idtrail/transform"
 )
 
-var months = flag.Int("months", 0, "how many months TestYearOfRuns runs the jobs of, by their clock; 12 take 20 minutes")
+var months = flag.Int("months", 0, "how many months TestYearOfRuns runs the jobs of, by their clock; 12 take 15 minutes of CPU")
 
 // TestYearOfRuns runs real jobs into real lakes for a year: a tenant in which
 // somebody signs in every minute, one in which hardly anybody does, and two lists
