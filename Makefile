@@ -37,6 +37,8 @@ PKG      ?= ./...
 IMAGE    ?= idtrail
 # What else terraform init is told: -plugin-dir=DIR where there is no network.
 TF_INIT  ?=
+# How much of a year make year goes through.
+MONTHS   ?= 12
 CHAOSTIME ?= 10m
 # 0 draws one; the seed is printed.
 CHAOSSEED ?= 0
@@ -85,6 +87,10 @@ build-chaos:
 .PHONY: chaos
 chaos: $(VERSITYGW) build-chaos ## Kill, freeze, rob and cut off the program for CHAOSTIME, and check what it leaves; CHAOSSEED repeats a plan
 	go run ./internal/chaos -for '$(CHAOSTIME)' -seed '$(CHAOSSEED)' -s3 '$(VERSITYGW)' $(CHAOSFLAGS)
+
+.PHONY: year
+year: ## Run the jobs of a year by a clock of its own, hold what grows against the plan, and log sizes and costs: 15 minutes of CPU; MONTHS=2 for less
+	go test -count=1 -timeout 120m -v -run TestYearOfRuns ./internal/serve -months '$(MONTHS)'
 
 .PHONY: lint
 lint: $(GOLANGCI) $(GOFUMPT) ## Check form, imports between packages, and modules

@@ -17,7 +17,7 @@ import (
 
 // Format is the newest version of the state file this program reads; the
 // number of migrations it knows.
-const Format = 3
+const Format = 4
 
 // What a caller tells apart.
 var (
