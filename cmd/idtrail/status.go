@@ -16,6 +16,7 @@ import (
 
 func (a *app) statusCommand() *cobra.Command {
 	var maxAge string
+	var tell bool
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show where every source and sink stands",
@@ -25,18 +26,23 @@ faults that want a look. It asks no vendor, needs no secret, and may be called
 while a run goes on.
 
 With --max-age it exits with 3 if a source was not read to its end within that
-time, or if something landed waits for a sink for longer: for monitoring.`,
+time, or if something landed waits for a sink for longer: for monitoring.
+
+With --notify it tells whom the config's notify names of what is stale, as the
+end of a run does: for a machine that sees whether the others still run. That
+needs the secrets of notify, and the right to write beside the state.`,
 		Example: `  idtrail status
   idtrail status --max-age 30m
   idtrail status --json`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.status(cmd.Context(), maxAge) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.status(cmd.Context(), maxAge, tell) },
 	}
+	cmd.Flags().BoolVar(&tell, "notify", false, "tell people, by the config's notify, of what is stale")
 	cmd.Flags().StringVar(&maxAge, "max-age", "", "exit with 3 if a source was not drained, or a sink lags, for that `long`: 30m, 36h, 2d")
 	return cmd
 }
 
-func (a *app) status(ctx context.Context, within string) error {
+func (a *app) status(ctx context.Context, within string, tell bool) error {
 	var maxAge time.Duration
 	if within != "" {
 		var err error
@@ -44,9 +50,12 @@ func (a *app) status(ctx context.Context, within string) error {
 			return usage("write a span like 30m, 36h or 2d", "--max-age %q is no span of time", within)
 		}
 	}
-	c, err := a.config(ctx, noSecrets)
+	c, err := a.config(ctx, secretUse(tell))
 	if err != nil {
 		return err
+	}
+	if tell && len(c.Notify) == 0 {
+		return usage("name somebody in notify, or leave --notify out", "%s tells nobody", c.File)
 	}
 	b := a.builder(c)
 	// Nothing is opened but the state, and nothing made: whoever looks may have
@@ -68,6 +77,9 @@ func (a *app) status(ctx context.Context, within string) error {
 		err = a.printJSON(map[string]any{"config": c.File, "sources": all})
 	} else {
 		err = a.printStatus(all)
+	}
+	if tell {
+		failures = errors.Join(failures, b.tell(ctx, viewOf(c, all, a.Now())))
 	}
 	if err = errors.Join(err, failures); err != nil {
 		return err

@@ -29,24 +29,37 @@ const toldFolder = "notify"
 
 // tell tells people what a run has seen that they do not know yet.
 func (o *outside) tell(ctx context.Context, res runResult, failure error) {
-	c := o.b.config
-	if len(c.Notify) == 0 {
+	if len(o.b.config.Notify) == 0 {
 		return
 	}
-	targets, err := o.b.targets()
-	if err != nil {
-		o.a.log.Warn("people are not told", failureOf(err)...)
-		return
-	}
-	v := &view{c: c, job: o.job, res: res, failure: failure, now: o.a.Now()}
+	v := &view{c: o.b.config, job: o.job, res: res, failure: failure, now: o.a.Now()}
 	v.look(ctx, o.pipeline)
-	store, spare := o.b.toldStores(ctx)
-	err = notify.Tell(ctx, notify.Options{
-		Targets: targets, Store: store, Spare: spare, Sources: sourceNames(c), From: c.Lake.URL, Now: o.a.Now, See: v.sight,
-	})
-	if err != nil {
+	if err := o.b.tell(ctx, v); err != nil {
 		o.a.log.Warn("not everybody was told; the next run tries again", failureOf(err)...)
 	}
+}
+
+// tell tells people what they do not know yet of a view.
+func (b *builder) tell(ctx context.Context, v *view) error {
+	targets, err := b.targets()
+	if err != nil {
+		return err
+	}
+	store, spare := b.toldStores(ctx)
+	return notify.Tell(ctx, notify.Options{
+		Targets: targets, Store: store, Spare: spare, Sources: sourceNames(b.config), From: b.config.Lake.URL, Now: b.now, See: v.sight,
+	})
+}
+
+// viewOf is what a status has seen: no run, and of each source where it stands.
+func viewOf(c *config.Config, all []sourceStatus, now time.Time) *view {
+	v := &view{c: c, now: now, standing: map[string]pipeline.Status{}, drained: map[string]time.Time{}}
+	for _, s := range all {
+		if s.Error == "" {
+			v.standing[s.Source], v.drained[s.Source] = s.Status, s.LastDrain
+		}
+	}
+	return v
 }
 
 // toldStores are where it is remembered what people were told: beside the states,

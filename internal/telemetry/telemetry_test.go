@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -178,6 +180,42 @@ func points(all map[string]*metrics.Metric) []string {
 	}
 	slices.Sort(lines)
 	return lines
+}
+
+// TestDescribed: docs/MONITORING.md names the metrics and spans there are, and no
+// others.
+func TestDescribed(t *testing.T) {
+	text, err := os.ReadFile("../../docs/MONITORING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "## Telemetry")
+	section, _, _ = strings.Cut(section, "## The summary")
+	first := func(form string) []string {
+		var names []string
+		for _, m := range regexp.MustCompile(form).FindAllStringSubmatch(section, -1) {
+			names = append(names, m[1])
+		}
+		slices.Sort(names)
+		return names
+	}
+	var want []string
+	for _, point := range wantPoints() {
+		name, _, _ := strings.Cut(point, " ")
+		want = append(want, name)
+	}
+	if diff := cmp.Diff(slices.Compact(want), first("(?m)^\\| `(idtrail\\.[a-z.]+)` \\|")); diff != "" {
+		t.Errorf("metrics (-there are +described):\n%s", diff)
+	}
+	_, section, _ = strings.Cut(section, "| span |")
+	section, _, _ = strings.Cut(section, "| metric |")
+	steps := []string{
+		"run", pipeline.StepSource, pipeline.StepLand, pipeline.StepDeliver, pipeline.StepFlush, pipeline.StepCheckpoint, pipeline.StepReconcile,
+	}
+	slices.Sort(steps)
+	if diff := cmp.Diff(steps, first("(?m)^\\| `([a-z]+)` \\|")); diff != "" {
+		t.Errorf("spans (-there are +described):\n%s", diff)
+	}
 }
 
 // TestOff: nothing but a place to send to, or an exporter, turns it on.
