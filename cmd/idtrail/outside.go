@@ -108,9 +108,9 @@ func (o *outside) ended(ctx context.Context, res runResult, err error) {
 	if ctx.Err() != nil {
 		return
 	}
-	o.tell(ctx, res, err)
-	o.pings.Wait() // a start must not come behind its end
 	var all sync.WaitGroup
+	all.Go(func() { o.tell(ctx, res, err) })
+	o.pings.Wait() // a start must not come behind its end
 	for _, b := range o.beats {
 		all.Go(func() { o.beatEnded(ctx, b, res, err) })
 	}
