@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -77,8 +75,10 @@ func (a *app) run(ctx context.Context, names []string, strict bool, summary stri
 	job.Strict = job.Strict || strict
 	defer a.startTelemetry(ctx)()
 	res, err := a.runJob(ctx, a.builder(c), job)
-	if err := a.writeSummary(summary, res); err != nil {
-		a.log.Warn("the summary was not written", failureOf(err)...)
+	if summary != "" {
+		if err := a.reportTo(summary, func(w io.Writer) error { return encodeJSON(w, res) }); err != nil {
+			a.log.Warn("the summary was not written", failureOf(err)...)
+		}
 	}
 	if err != nil {
 		return err
@@ -152,38 +152,6 @@ func (r *runResult) end(ctx context.Context, job task, err error, took time.Dura
 	if err != nil {
 		r.Reason = err.Error()
 	}
-}
-
-// writeSummary writes a run's result to a file, if one is named.
-func (a *app) writeSummary(path string, res runResult) error {
-	if path == "" {
-		return nil
-	}
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(a.dir, path)
-	}
-	var text bytes.Buffer
-	if err := encodeJSON(&text, res); err != nil {
-		return err
-	}
-	return replaceFile(path, text.Bytes())
-}
-
-// replaceFile puts a file in place whole: whoever reads it meanwhile reads the one
-// before.
-func replaceFile(path string, content []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // made with mode 0600
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, errors.Join(err, os.Remove(f.Name())))
-	}
-	return nil
 }
 
 // runThrough runs a job's sources, and reconciles where it says so.

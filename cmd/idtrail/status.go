@@ -43,19 +43,13 @@ needs the secrets of notify, and the right to write beside the state.`,
 }
 
 func (a *app) status(ctx context.Context, within string, tell bool) error {
-	var maxAge time.Duration
-	if within != "" {
-		var err error
-		if maxAge, err = config.ParseSpan(within); err != nil || maxAge == 0 {
-			return usage("write a span like 30m, 36h or 2d", "--max-age %q is no span of time", within)
-		}
+	maxAge, err := maxAgeOf(within)
+	if err != nil {
+		return err
 	}
 	c, err := a.config(ctx, secretUse(tell))
 	if err != nil {
 		return err
-	}
-	if tell && len(c.Notify) == 0 {
-		return usage("name somebody in notify, or leave --notify out", "%s tells nobody", c.File)
 	}
 	b := a.builder(c)
 	// Nothing is opened but the state, and nothing made: whoever looks may have
@@ -79,7 +73,7 @@ func (a *app) status(ctx context.Context, within string, tell bool) error {
 		err = a.printStatus(all)
 	}
 	if tell {
-		failures = errors.Join(failures, b.tell(ctx, viewOf(c, all, a.Now())))
+		failures = errors.Join(failures, b.tellStatus(ctx, all))
 	}
 	if err = errors.Join(err, failures); err != nil {
 		return err
@@ -88,6 +82,18 @@ func (a *app) status(ctx context.Context, within string, tell bool) error {
 		return stale(all, maxAge, a.Now(), paces(c))
 	}
 	return nil
+}
+
+// maxAgeOf reads --max-age; 0 if it is not given.
+func maxAgeOf(text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	span, err := config.ParseSpan(text)
+	if err != nil || span == 0 {
+		return 0, usage("write a span like 30m, 36h or 2d", "--max-age %q is no span of time", text)
+	}
+	return span, nil
 }
 
 // sourceStatus is a source's status, or why there is none.

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
@@ -51,15 +49,19 @@ func (b *builder) tell(ctx context.Context, v *view) error {
 	})
 }
 
-// viewOf is what a status has seen: no run, and of each source where it stands.
-func viewOf(c *config.Config, all []sourceStatus, now time.Time) *view {
-	v := &view{c: c, now: now, standing: map[string]pipeline.Status{}, drained: map[string]time.Time{}}
+// tellStatus tells people what a status has seen: no run, and of each source where
+// it stands.
+func (b *builder) tellStatus(ctx context.Context, all []sourceStatus) error {
+	if len(b.config.Notify) == 0 {
+		return usage("name somebody in notify, or leave --notify out", "%s tells nobody", b.config.File)
+	}
+	v := &view{c: b.config, now: b.now(), standing: map[string]pipeline.Status{}, drained: map[string]time.Time{}}
 	for _, s := range all {
 		if s.Error == "" {
 			v.standing[s.Source], v.drained[s.Source] = s.Status, s.LastDrain
 		}
 	}
-	return v
+	return b.tell(ctx, v)
 }
 
 // toldStores are where it is remembered what people were told: beside the states,
@@ -99,7 +101,7 @@ func newSender(n config.Notify) (notify.Sender, error) {
 		return nil, err
 	}
 	if n.Kind == config.KindMail {
-		conf, err := mailTLS(ca)
+		conf, err := stream.TLSConfig(ca)
 		return notify.Mail{URL: n.URL.Reveal(), From: n.From, To: n.To, TLS: conf}, err
 	}
 	client, err := stream.NewClient(stream.ClientOptions{CAPEM: ca, Timeout: hookTimeout})
@@ -116,21 +118,6 @@ func newSender(n config.Notify) (notify.Sender, error) {
 	default:
 		return nil, fmt.Errorf("nothing sends kind %s", n.Kind)
 	}
-}
-
-// mailTLS trusts certificates beside the system's; nil where there are none.
-func mailTLS(ca []byte) (*tls.Config, error) {
-	if len(ca) == 0 {
-		return nil, nil
-	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool()
-	}
-	if !roots.AppendCertsFromPEM(ca) {
-		return nil, errors.New("ca_file holds no certificate in PEM form")
-	}
-	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}, nil
 }
 
 // view is what one run has seen: of its own sources all, of the others how long

@@ -191,7 +191,7 @@ func TestStatusTells(t *testing.T) {
 		if tt.drained {
 			s.Known, s.LastDrain = true, now
 		}
-		if err := b.tell(t.Context(), viewOf(c, []sourceStatus{s}, now)); err != nil {
+		if err := b.tellStatus(t.Context(), []sourceStatus{s}); err != nil {
 			t.Fatal(err)
 		}
 		if got := posts.Load(); got != tt.want {

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
-	"log"
 	"mime/quotedprintable"
 	"net"
 	"net/http/httptest"
@@ -93,7 +92,7 @@ func (p *postbox) serve(t *testing.T, conf *tls.Config, implicit bool) (address 
 	t.Helper()
 	s := smtp.NewServer(p)
 	s.TLSConfig, s.AllowInsecureAuth = conf, conf == nil
-	s.ErrorLog = log.New(io.Discard, "", 0)
+	s.ErrorLog = silence{}
 	var lc net.ListenConfig
 	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -108,6 +107,12 @@ func (p *postbox) serve(t *testing.T, conf *tls.Config, implicit bool) (address 
 	t.Cleanup(func() { _ = s.Close(); serving.Wait() })
 	return address
 }
+
+// silence logs nothing.
+type silence struct{}
+
+func (silence) Printf(string, ...any) {}
+func (silence) Println(...any)        {}
 
 // certified are settings for a server of 127.0.0.1, and for a client that trusts it.
 func certified(t *testing.T) (server, client *tls.Config) {

@@ -146,7 +146,7 @@ type bounded struct {
 func (b bounded) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(b.t.given, cancel)()
+	defer context.AfterFunc(b.t.given, cancel)() //nolint:contextcheck // it ends with the program, and not with the caller's
 	err := b.SpanExporter.ExportSpans(ctx, spans)
 	if b.t.given.Err() != nil {
 		return nil // whoever gave up has told it
