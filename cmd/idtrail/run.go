@@ -143,9 +143,10 @@ func (r *runResult) end(ctx context.Context, job task, err error, took time.Dura
 	for _, j := range job.parts {
 		r.Jobs = append(r.Jobs, j.Name)
 	}
-	if err == nil && ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		err = errInterrupted
-	} else if err == nil {
+	case err == nil:
 		err = verdict(*r, job.Strict)
 	}
 	r.Result, r.ExitCode = resultOf(err), exitCode(err)
