@@ -87,11 +87,17 @@ func TestExampleBuilds(t *testing.T) {
 		if name == "IDTRAIL_SIGNING_KEY" {
 			return private, true
 		}
+		if name == "SMTP_URL" {
+			return "smtps://user:password@smtp.example", true
+		}
+		if strings.Contains(name, "HEARTBEAT") || strings.HasSuffix(name, "_URL") || strings.HasSuffix(name, "_WEBHOOK") {
+			return "https://hooks.example/x", true
+		}
 		return "value-of-16-characters", true
 	}
 	dir := t.TempDir()
 	writeKeys(t, filepath.Join(dir, "trail-keys.pem"))
-	for _, name := range []string{"tenant-ca.pem", "proxy-ca.pem", "splunk-ca.pem", "otel-ca.pem"} {
+	for _, name := range []string{"tenant-ca.pem", "proxy-ca.pem", "splunk-ca.pem", "otel-ca.pem", "acme-ca.pem"} {
 		writeCertificate(t, filepath.Join(dir, name))
 	}
 	fetch := map[string]config.Fetch{config.SchemeSecretsManager: func(context.Context, string) (string, error) { return "key", nil }}
@@ -119,6 +125,10 @@ func TestExampleBuilds(t *testing.T) {
 	}
 	if len(p.Sinks) != len(c.Sinks) || p.Lake.URL() != "s3://example-idtrail/lake" || p.Raw.URL() != "s3://example-idtrail-evidence/raw" {
 		t.Errorf("got %d sinks, lake %s, raw %s", len(p.Sinks), p.Lake.URL(), p.Raw.URL())
+	}
+	targets, err := (&builder{config: c}).targets()
+	if err != nil || len(targets) != len(c.Notify) {
+		t.Errorf("got %d targets, %v", len(targets), err)
 	}
 	o := b.reconcileOptions(c.Reconcile[0])
 	if err := o.Check(); err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/idtrail/idtrail/extract"
 	"github.com/idtrail/idtrail/internal/blob"
 	"github.com/idtrail/idtrail/internal/config"
+	"github.com/idtrail/idtrail/internal/notify"
 	"github.com/idtrail/idtrail/load"
 	"github.com/idtrail/idtrail/state"
 )
@@ -36,7 +37,7 @@ const (
 // checked is one line of a check.
 type checked struct {
 	// Part is config, state, state_cache, temp, raw, lake, manifests, tables, keys,
-	// source or sink; Name which one.
+	// source, sink or notify; Name which one.
 	Part  string `json:"part"`
 	Name  string `json:"name,omitempty"`
 	State string `json:"state"`
@@ -56,6 +57,8 @@ type checker struct {
 	a     *app
 	b     *builder
 	write bool
+	// tell says that a test message is sent to everybody who is told of troubles.
+	tell  bool
 	lines []checked
 	doing atomic.Value // what is checked now, a string
 }
@@ -74,23 +77,26 @@ func (a *app) checkCommand() *cobra.Command {
 		Long: `Check reads the config and tries what it names: the places to write to, and the
 credentials, rights and reach of every source and sink, with a few cheap calls.
 It looks for what lies in the lake and in no table's partitions. It writes
-nothing unless told to.
+nothing, and tells nobody, unless told to.
 
 It exits with 1 if something cannot work, and with 2 if the config is wrong.`,
 		Example: `  idtrail check
   idtrail check --write        also write a small object in each place
   idtrail check --athena idtrail   are the tables of this database up to date?
+  idtrail check --notify       also send a test message to everybody in notify
   idtrail check --json -c /etc/idtrail/idtrail.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.check(cmd.Context(), f) },
 	}
 	cmd.Flags().BoolVar(&f.write, "write", false, "also write, read and remove a small object of our own in each place")
+	cmd.Flags().BoolVar(&f.tell, "notify", false, "also send a test message to everybody who is told of troubles")
 	cmd.Flags().StringVar(&f.database, "athena", "", "also hold config and lake against the tables of this `database` of Glue")
 	return cmd
 }
 
 type checkFlags struct {
 	write    bool
+	tell     bool
 	database string
 }
 
@@ -102,7 +108,7 @@ func (a *app) check(ctx context.Context, f checkFlags) error {
 	if err != nil {
 		return err
 	}
-	k := &checker{a: a, b: a.builder(c), write: f.write}
+	k := &checker{a: a, b: a.builder(c), write: f.write, tell: f.tell}
 	a.term.during(k.line, func() { k.all(ctx, c, f.database) })
 	if ctx.Err() != nil {
 		return errInterrupted
@@ -157,6 +163,9 @@ func (k *checker) all(ctx context.Context, c *config.Config, database string) {
 	}
 	for _, s := range c.Sources {
 		k.source(ctx, s)
+	}
+	for _, n := range c.Notify {
+		k.target(ctx, n)
 	}
 }
 
@@ -488,6 +497,23 @@ func (k *checker) findings(name string, findings []extract.Finding, err error) b
 func (k *checker) forecast(s config.Source) {
 	if what := forecastOf(s, k.a.Now()); what != "" {
 		k.add(checked{Part: "source", Name: s.Name, State: checkOK, What: what})
+	}
+}
+
+// target sends a test message, if that is asked for.
+func (k *checker) target(ctx context.Context, n config.Notify) {
+	k.doing.Store("notify " + n.Name)
+	sender, err := newSender(n)
+	if err == nil && k.tell {
+		err = notify.Try(ctx, sender, k.b.config.Lake.URL, k.a.Now())
+	}
+	switch {
+	case err != nil:
+		k.failed("notify", n.Name, err)
+	case k.tell:
+		k.add(checked{Part: "notify", Name: n.Name, State: checkOK, What: "was sent a test message"})
+	default:
+		k.add(checked{Part: "notify", Name: n.Name, State: checkOK, What: "not tried; check --notify sends it a test message"})
 	}
 }
 

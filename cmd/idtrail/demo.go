@@ -82,7 +82,7 @@ func (a *app) demoOn(ctx context.Context, site *demo.Site) error {
 	}
 	b := a.builder(c)
 	b.ownAWS = new(site.AWS())
-	res, err := a.runJob(ctx, b, config.Job{Sources: sourceNames(c), Reconcile: true})
+	res, err := a.runJob(ctx, b, task{Job: config.Job{Sources: sourceNames(c), Reconcile: true}})
 	if err != nil {
 		return err
 	}

@@ -4,12 +4,14 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/idtrail/idtrail/internal/config"
+	"github.com/idtrail/idtrail/internal/pipeline"
 )
 
 // yamlBlock is an example in a document.
@@ -51,6 +53,81 @@ func TestExamplesOfDelivery(t *testing.T) {
 	if found < 4 {
 		t.Errorf("found %d examples, which is too few", found)
 	}
+}
+
+// TestExamplesOfMonitoring: what docs/MONITORING.md shows of a config works as it
+// stands.
+func TestExamplesOfMonitoring(t *testing.T) {
+	text, err := os.ReadFile("../../docs/MONITORING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := "state: state\nlake: lake\nsources:\n"
+	for _, name := range []string{"acme", "trail", "users", "pool", "left", "right"} {
+		format := "auth0_users"
+		if name == "acme" || name == "trail" {
+			format = "cloudtrail"
+		}
+		base += "  - {name: " + name + ", kind: archive, format: " + format + ", path: in/" + name + "}\n"
+	}
+	env := func(name string) (string, bool) {
+		return map[bool]string{true: "smtps://user:password@smtp.example", false: "https://hooks.example/x"}[name == "SMTP_URL"], true
+	}
+	blocks := yamlBlock.FindAllStringSubmatch(string(text), -1)
+	for _, block := range blocks {
+		example := base + block[1]
+		if !strings.Contains(example, "reconcile:\n") {
+			example += "reconcile: [{left: left, right: right}]\n"
+		}
+		c, err := config.Parse([]byte(example), "MONITORING.md", config.Options{Dir: t.TempDir(), Env: env})
+		if err != nil {
+			t.Errorf("%v in\n%s", err, example)
+			continue
+		}
+		if _, err := (&builder{config: c}).targets(); err != nil {
+			t.Errorf("%v in\n%s", err, example)
+		}
+	}
+	if len(blocks) != 2 {
+		t.Errorf("found %d examples, want 2", len(blocks))
+	}
+}
+
+// TestSummaryIsDescribed: each key that run --json prints stands in
+// docs/MONITORING.md.
+func TestSummaryIsDescribed(t *testing.T) {
+	text, err := os.ReadFile("../../docs/MONITORING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, ok := strings.Cut(string(text), "## The summary of a run")
+	if !ok {
+		t.Fatal("the section is gone")
+	}
+	for _, of := range []reflect.Type{
+		reflect.TypeFor[runResult](), reflect.TypeFor[pipeline.SourceReport](), reflect.TypeFor[pipeline.SinkReport](), reflect.TypeFor[pipeline.ReconcileReport](),
+	} {
+		for _, key := range jsonKeys(of) {
+			if !strings.Contains(section, "`"+key+"`") && !strings.Contains(section, "`"+key+"[]`") && !strings.Contains(section, "."+key+"[]`") {
+				t.Errorf("%s: %s is not described", of, key)
+			}
+		}
+	}
+}
+
+// jsonKeys are the keys of a struct as encoding/json writes it.
+func jsonKeys(of reflect.Type) []string {
+	var keys []string
+	for f := range of.Fields() {
+		key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch {
+		case key == "" && f.Anonymous:
+			keys = append(keys, jsonKeys(f.Type)...)
+		case key != "-":
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 // proofName is a test as the documents name it: `package.Test`.

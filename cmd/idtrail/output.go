@@ -4,14 +4,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
 
 // printJSON writes a result as indented JSON.
-func (a *app) printJSON(v any) error {
-	e := json.NewEncoder(a.Out)
+func (a *app) printJSON(v any) error { return encodeJSON(a.Out, v) }
+
+func encodeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	if err := e.Encode(v); err != nil {

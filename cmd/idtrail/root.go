@@ -16,6 +16,7 @@ import (
 
 	"github.com/idtrail/idtrail/internal/config"
 	"github.com/idtrail/idtrail/internal/secret"
+	"github.com/idtrail/idtrail/internal/telemetry"
 )
 
 // system is what the program takes from the machine.
@@ -37,6 +38,8 @@ type app struct {
 	// term is Err, shared by logs and the progress line.
 	term *console
 	log  *slog.Logger
+	// tel sends traces and metrics; nil where nothing asks for them.
+	tel *telemetry.Telemetry
 	// dir is the working directory.
 	dir string
 

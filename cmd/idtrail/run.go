@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -15,10 +16,22 @@ import (
 	"github.com/idtrail/idtrail/internal/config"
 	"github.com/idtrail/idtrail/internal/people"
 	"github.com/idtrail/idtrail/internal/pipeline"
+	"github.com/idtrail/idtrail/internal/serve"
+	"github.com/idtrail/idtrail/internal/telemetry"
 )
 
-// runResult is what run --json prints.
+// runResult is what run --json prints, and --summary writes. Its form is in
+// docs/MONITORING.md: keys are only ever added.
 type runResult struct {
+	// Version of the program.
+	Version string   `json:"version"`
+	Jobs    []string `json:"jobs,omitempty"`
+	// Result is done, partly, failed, held or interrupted; ExitCode goes with it,
+	// and Reason says what is not whole.
+	Result   serve.Result `json:"result"`
+	ExitCode int          `json:"exit_code"`
+	Reason   string       `json:"reason,omitempty"`
+	Seconds  float64      `json:"seconds"`
 	pipeline.Report
 	Reconciled []pipeline.ReconcileReport `json:"reconciled,omitempty"`
 	// Holders are who holds the sources that this run could not have, as far as
@@ -28,6 +41,7 @@ type runResult struct {
 
 func (a *app) runCommand() *cobra.Command {
 	var strict bool
+	var summary string
 	cmd := &cobra.Command{
 		Use:   "run [job]...",
 		Short: "Extract, land, deliver and reconcile, once",
@@ -40,14 +54,16 @@ It may be killed at any time: the next run goes on where it was.
 ` + exitHelp,
 		Example: `  idtrail run
   idtrail run nightly --strict
-  idtrail run --json -c s3://acme-config/idtrail.yaml`,
-		RunE: func(cmd *cobra.Command, jobs []string) error { return a.run(cmd.Context(), jobs, strict) },
+  idtrail run --json -c s3://acme-config/idtrail.yaml
+  idtrail run audit --summary /var/log/idtrail/audit.json`,
+		RunE: func(cmd *cobra.Command, jobs []string) error { return a.run(cmd.Context(), jobs, strict, summary) },
 	}
+	cmd.Flags().StringVar(&summary, "summary", "", "write what --json prints to this `file` as well, whole or not at all")
 	cmd.Flags().BoolVar(&strict, "strict", false, "exit with 3 if a record could not be mapped, or a receiver refused an event")
 	return cmd
 }
 
-func (a *app) run(ctx context.Context, names []string, strict bool) error {
+func (a *app) run(ctx context.Context, names []string, strict bool, summary string) error {
 	c, err := a.config(ctx, withSecrets)
 	if err != nil {
 		return err
@@ -57,16 +73,28 @@ func (a *app) run(ctx context.Context, names []string, strict bool) error {
 		return err
 	}
 	job.Strict = job.Strict || strict
+	defer a.startTelemetry(ctx)()
 	res, err := a.runJob(ctx, a.builder(c), job)
+	if summary != "" {
+		if err := a.reportTo(summary, func(w io.Writer) error { return encodeJSON(w, res) }); err != nil {
+			a.log.Warn("the summary was not written", failureOf(err)...)
+		}
+	}
 	if err != nil {
 		return err
 	}
 	return a.conclude(ctx, res, job.Strict)
 }
 
+// task is what one run does: a job, or several joined to one.
+type task struct {
+	config.Job
+	parts []config.Job
+}
+
 // jobOf joins the jobs named, or all of them, to one.
-func jobOf(c *config.Config, names []string) (config.Job, error) {
-	all := config.Job{}
+func jobOf(c *config.Config, names []string) (task, error) {
+	all := task{}
 	if len(names) == 0 {
 		names = jobNames(c)
 	}
@@ -80,9 +108,11 @@ func jobOf(c *config.Config, names []string) (config.Job, error) {
 				all.Sources = append(all.Sources, s)
 			}
 		}
+		all.parts = append(all.parts, j)
 		all.Reconcile = all.Reconcile || j.Reconcile
 		all.Strict = all.Strict || j.Strict
 	}
+	all.Name = strings.Join(names, ",")
 	return all, nil
 }
 
@@ -94,12 +124,45 @@ func jobNames(c *config.Config) []string {
 	return names
 }
 
-// runJob runs a job through, and shows how it gets on.
-func (a *app) runJob(ctx context.Context, b *builder, job config.Job) (runResult, error) {
+// runJob runs a job through, shows how it gets on, and tells those outside of it:
+// watchers, people, the collector of telemetry.
+func (a *app) runJob(ctx context.Context, b *builder, job task) (runResult, error) {
+	o := a.outside(b, job)
+	within, end := a.tel.Run(ctx, job.Name)
+	began := a.Now()
+	res, err := a.runThrough(within, b, job, o)
+	res.end(ctx, job, err, a.Now().Sub(began))
+	o.ended(ctx, res, err)
+	end(telemetry.Ended{Result: string(res.Result), Took: a.Now().Sub(began), Report: res.Report, Reconciled: res.Reconciled, Err: err})
+	return res, err
+}
+
+// end writes down how a run ended.
+func (r *runResult) end(ctx context.Context, job task, err error, took time.Duration) {
+	r.Version, r.Seconds = readVersions().Version, took.Seconds()
+	for _, j := range job.parts {
+		r.Jobs = append(r.Jobs, j.Name)
+	}
+	switch {
+	case ctx.Err() != nil:
+		err = errInterrupted
+	case err == nil:
+		err = verdict(*r, job.Strict)
+	}
+	r.Result, r.ExitCode = resultOf(err), exitCode(err)
+	if err != nil {
+		r.Reason = err.Error()
+	}
+}
+
+// runThrough runs a job's sources, and reconciles where it says so.
+func (a *app) runThrough(ctx context.Context, b *builder, job task, o *outside) (runResult, error) {
 	p, err := b.pipeline(ctx)
 	if err != nil {
 		return runResult{}, err
 	}
+	p.Observer = o
+	o.pipeline = p
 	var sources []pipeline.Source
 	for _, s := range b.config.Sources {
 		if slices.Contains(job.Sources, s.Name) {

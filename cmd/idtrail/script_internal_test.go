@@ -34,13 +34,15 @@ func TestMain(m *testing.M) {
 //	receiver NAME VERB ARGS…    see [receiver]
 //	aws STATUS CODE             REFUSER_URL, which is all of AWS, refuses so
 //	documented NAME             see [operationsFile]
+//	hook VERB ARGS…             see [hook]
 //
 // the condition [disk], and in the environment AUTH0_URL, a tenant on this
 // machine with the right AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET,
 // AUTH0_ALIAS, the same under another name, AUTH0_NARROW, one that may not be read; AUTH0_CLOSED, where nothing listens;
 // CATALOG_URL, Glue and Athena with nothing in them;
 // HEC_URL, DD_URL and OTLP_URL, receivers of events, with the SPLUNK_TOKEN,
-// DD_API_KEY and OTLP_TOKEN they want.
+// DD_API_KEY and OTLP_TOKEN they want; HOOK_URL, where anything may be posted,
+// with a secret in it, and HOOK_HOST without.
 func TestScript(t *testing.T) {
 	t.Parallel()
 	ops := readOperations(t)
@@ -52,7 +54,7 @@ func TestScript(t *testing.T) {
 		Setup:               setUp,
 		Condition:           condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "tenant": tenantOf, "disk": disk, "receiver": receiver, "aws": awsOf, "documented": ops.documented,
+			"exits": exits, "tenant": tenantOf, "disk": disk, "receiver": receiver, "hook": hook, "aws": awsOf, "documented": ops.documented,
 		},
 	})
 }
@@ -84,6 +86,7 @@ func setUp(env *testscript.Env) error {
 	env.Values[tenant{}] = x
 	setUpReceivers(env)
 	setUpRefuser(env)
+	setUpHooks(env)
 	env.Setenv("AUTH0_URL", server.URL)
 	env.Setenv("AUTH0_ALIAS", strings.Replace(server.URL, "127.0.0.1", "localhost", 1))
 	env.Setenv("AUTH0_CLOSED", closed.URL)

@@ -73,6 +73,7 @@ func (a *app) serve(ctx context.Context, listen string) error {
 	if err != nil {
 		return err
 	}
+	defer a.startTelemetry(ctx)()
 	b := a.builder(c)
 	b.turns, b.kept = newTurns(c, a.Now), newKeptSources()
 	renewed := &renewal{fetch: vaults, b: b}
@@ -145,7 +146,7 @@ func (a *app) listen(ctx context.Context, address string) (net.Listener, error) 
 // serveJob runs a job once, and logs what failed.
 func (a *app) serveJob(ctx context.Context, r *renewal, job config.Job, m *serve.Metrics) serve.Result {
 	b := r.builder(ctx)
-	res, err := a.runJob(ctx, b, job)
+	res, err := a.runJob(ctx, b, task{Job: job, parts: []config.Job{job}})
 	r.saw(res.Report, err)
 	if err != nil {
 		a.log.Error("job failed", failureOf(err, "job", job.Name)...)

@@ -16,6 +16,7 @@ import (
 
 func (a *app) statusCommand() *cobra.Command {
 	var maxAge string
+	var tell bool
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show where every source and sink stands",
@@ -25,26 +26,28 @@ faults that want a look. It asks no vendor, needs no secret, and may be called
 while a run goes on.
 
 With --max-age it exits with 3 if a source was not read to its end within that
-time, or if something landed waits for a sink for longer: for monitoring.`,
+time, or if something landed waits for a sink for longer: for monitoring.
+
+With --notify it tells whom the config's notify names of what is stale, as the
+end of a run does: for a machine that sees whether the others still run. That
+needs the secrets of notify, and the right to write beside the state.`,
 		Example: `  idtrail status
   idtrail status --max-age 30m
   idtrail status --json`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.status(cmd.Context(), maxAge) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.status(cmd.Context(), maxAge, tell) },
 	}
+	cmd.Flags().BoolVar(&tell, "notify", false, "tell people, by the config's notify, of what is stale")
 	cmd.Flags().StringVar(&maxAge, "max-age", "", "exit with 3 if a source was not drained, or a sink lags, for that `long`: 30m, 36h, 2d")
 	return cmd
 }
 
-func (a *app) status(ctx context.Context, within string) error {
-	var maxAge time.Duration
-	if within != "" {
-		var err error
-		if maxAge, err = config.ParseSpan(within); err != nil || maxAge == 0 {
-			return usage("write a span like 30m, 36h or 2d", "--max-age %q is no span of time", within)
-		}
+func (a *app) status(ctx context.Context, within string, tell bool) error {
+	maxAge, err := maxAgeOf(within)
+	if err != nil {
+		return err
 	}
-	c, err := a.config(ctx, noSecrets)
+	c, err := a.config(ctx, secretUse(tell))
 	if err != nil {
 		return err
 	}
@@ -69,6 +72,9 @@ func (a *app) status(ctx context.Context, within string) error {
 	} else {
 		err = a.printStatus(all)
 	}
+	if tell {
+		failures = errors.Join(failures, b.tellStatus(ctx, all))
+	}
 	if err = errors.Join(err, failures); err != nil {
 		return err
 	}
@@ -76,6 +82,18 @@ func (a *app) status(ctx context.Context, within string) error {
 		return stale(all, maxAge, a.Now(), paces(c))
 	}
 	return nil
+}
+
+// maxAgeOf reads --max-age; 0 if it is not given.
+func maxAgeOf(text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	span, err := config.ParseSpan(text)
+	if err != nil || span == 0 {
+		return 0, usage("write a span like 30m, 36h or 2d", "--max-age %q is no span of time", text)
+	}
+	return span, nil
 }
 
 // sourceStatus is a source's status, or why there is none.

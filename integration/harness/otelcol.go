@@ -26,6 +26,8 @@ const (
 	HECAck  = "hec_ack"
 	Datadog = "datadog"
 	OTLP    = "otlp"
+	// OTLPGRPC is the same receiver as OTLP, by gRPC.
+	OTLPGRPC = "otlp_grpc"
 
 	ready = "ready"
 )
@@ -55,7 +57,7 @@ func StartCollector(t testing.TB) *Collector {
 	var err error
 	for range 3 {
 		c := &Collector{dir: t.TempDir(), addresses: map[string]string{}}
-		for _, name := range []string{HEC, HECAck, Datadog, OTLP, ready} {
+		for _, name := range []string{HEC, HECAck, Datadog, OTLP, OTLPGRPC, ready} {
 			c.addresses[name] = freePort(t)
 		}
 		if err = c.start(t); err == nil {
@@ -76,7 +78,7 @@ func (c *Collector) start(t testing.TB) error {
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "OUT=" + c.dir, "HEC_TOKEN=" + HECToken,
 		"HEC=" + c.addresses[HEC], "HEC_ACK=" + c.addresses[HECAck],
-		"DATADOG=" + c.addresses[Datadog], "OTLP=" + c.addresses[OTLP], "READY=" + c.addresses[ready],
+		"DATADOG=" + c.addresses[Datadog], "OTLP=" + c.addresses[OTLP], "OTLP_GRPC=" + c.addresses[OTLPGRPC], "READY=" + c.addresses[ready],
 	}
 	var err error
 	c.process, err = startProcess(t, cmd, slices.Collect(maps.Values(c.addresses))...)
@@ -167,6 +169,45 @@ func (c *Collector) Metrics(t testing.TB, receiver string) map[string]int {
 	return names
 }
 
+// Span is what the collector made of a span.
+type Span struct {
+	Name, Trace, ID, Parent string
+	Failed                  bool
+	Attributes              map[string]any
+	Resource                map[string]any
+}
+
+// Spans are those that the receiver [OTLP] was sent, by either way.
+func (c *Collector) Spans(t testing.TB) []Span {
+	t.Helper()
+	var spans []Span
+	err := readLines(filepath.Join(c.dir, OTLP+"_traces.jsonl"), func(b *otlpBatch) error {
+		for _, r := range b.ResourceSpans {
+			resource, err := attributes(r.Resource.Attributes)
+			if err != nil {
+				return err
+			}
+			for _, scope := range r.ScopeSpans {
+				for _, s := range scope.Spans {
+					span := Span{Name: s.Name, Trace: s.TraceID, ID: s.SpanID, Parent: s.ParentSpanID, Failed: s.Status.Code == spanFailed, Resource: resource}
+					if span.Attributes, err = attributes(s.Attributes); err != nil {
+						return err
+					}
+					spans = append(spans, span)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("read what %s received: %v", OTLP, err)
+	}
+	return spans
+}
+
+// spanFailed is STATUS_CODE_ERROR.
+const spanFailed = 2
+
 // otlpBatch is a line of a collector's file, as far as the tests look at it.
 type otlpBatch struct {
 	ResourceLogs []struct {
@@ -178,6 +219,16 @@ type otlpBatch struct {
 			Metrics []struct{ Name string }
 		}
 	}
+	ResourceSpans []struct {
+		Resource   struct{ Attributes []otlpAttribute }
+		ScopeSpans []struct{ Spans []otlpSpan }
+	}
+}
+
+type otlpSpan struct {
+	Name, TraceID, SpanID, ParentSpanID string
+	Attributes                          []otlpAttribute
+	Status                              struct{ Code int }
 }
 
 type otlpLog struct {

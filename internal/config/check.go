@@ -46,6 +46,7 @@ func (d *decoder) check(c *Config) {
 	d.checkLimits(c.Limits)
 	d.checkProof(c)
 	d.checkServe(c)
+	d.checkNotify(c)
 }
 
 func (d *decoder) checkPlaces(c *Config) {

@@ -96,6 +96,10 @@ type Config struct {
 	// Timezone is the one that schedules are read in, unless they name their own.
 	Timezone string `yaml:"timezone"`
 	Serve    Serve  `yaml:"serve"`
+	// Heartbeat is pinged by every run, whatever its jobs; nil for none.
+	Heartbeat *Heartbeat `yaml:"heartbeat"`
+	// Notify are told of troubles.
+	Notify []Notify `yaml:"notify"`
 
 	// References are those that stand where secrets do, in the order of the file,
 	// whether they were read or not.
@@ -276,6 +280,8 @@ type Job struct {
 	Reconcile bool `yaml:"reconcile"`
 	// Strict makes a record that cannot be mapped a partial failure.
 	Strict bool `yaml:"strict"`
+	// Heartbeat is pinged by every run of the job; nil for none.
+	Heartbeat *Heartbeat `yaml:"heartbeat"`
 }
 
 // Limits bound time and memory. Every one has a default.

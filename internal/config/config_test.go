@@ -165,7 +165,7 @@ func TestSkipSecrets(t *testing.T) {
 func TestProblems(t *testing.T) {
 	tests := []struct{ name, old, new, want string }{
 		{"unknown key", "lake: lake", "lakes: lake", `2:1: lakes: unknown key "lakes"; did you mean lake?`},
-		{"far key", "", "zzzzzz: 1\n", `10:1: zzzzzz: unknown key "zzzzzz"; known: connections, jobs, lake, limits, manifests, raw, reconcile, retention, serve, signing_key, sinks, sources, state, state_cache, timezone, verify_keys`},
+		{"far key", "", "zzzzzz: 1\n", `10:1: zzzzzz: unknown key "zzzzzz"; known: connections, heartbeat, jobs, lake, limits, manifests, notify, raw, reconcile, retention, serve, signing_key, sinks, sources, state, state_cache, timezone, verify_keys`},
 		{"null under an unknown key", "", "limitz:\n", `10:1: limitz: unknown key "limitz"; did you mean limits?`},
 		{"nested key", "connection: acme}", "conectoin: acme}", `7:36: sources[0].conectoin: unknown key "conectoin"; did you mean connection?`},
 		{"duplicate key", "lake: lake", "state: x", `2:1: is not valid YAML: mapping key "state" already defined at [1:1]; keep one of the two`},
@@ -467,6 +467,9 @@ func TestExampleParses(t *testing.T) {
 	env := map[string]string{
 		"AUTH0_CLIENT_ID": "id", "AUTH0_CLIENT_SECRET": hidden, "AWS_EXTERNAL_ID": "x",
 		"DD_API_KEY": hidden, "IDTRAIL_SIGNING_KEY": hidden, "SPLUNK_TOKEN": hidden, "OTLP_TOKEN": hidden, "IDTRAIL_PSEUDONYM_KEY": hidden,
+		"HEARTBEAT_URL": "https://hc.example/" + hidden, "HEARTBEAT_AUDIT": "https://hc.example/" + hidden,
+		"SLACK_WEBHOOK": "https://hooks.example/" + hidden, "PAGER_URL": "https://pager.example/" + hidden, "PAGER_AUTHORIZATION": hidden,
+		"SMTP_URL": "smtps://idtrail:" + hidden + "@smtp.example",
 	}
 	o := options(env)
 	o.Fetch = map[string]config.Fetch{config.SchemeSecretsManager: func(context.Context, string) (string, error) { return hidden, nil }}
@@ -477,7 +480,7 @@ func TestExampleParses(t *testing.T) {
 	if len(c.Warnings) > 0 {
 		t.Errorf("got warnings %v, want none", c.Warnings)
 	}
-	if shown := fmt.Sprintf("%+v %#v %+v", c, c.Connections["acme"].Auth0, c.Sinks); strings.Contains(shown, hidden) {
+	if shown := fmt.Sprintf("%+v %#v %+v", c, c.Connections["acme"].Auth0, c.Sinks) + fmt.Sprintf("%+v %+v %+v", *c.Heartbeat, c.Notify, *c.Jobs[0].Heartbeat); strings.Contains(shown, hidden) {
 		t.Error("the secret shows")
 	}
 }

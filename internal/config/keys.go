@@ -58,6 +58,8 @@ func (d *decoder) config(c *Config, body ast.Node) {
 		"limits":      d.limits(&c.Limits),
 		"timezone":    d.text(&c.Timezone),
 		"serve":       d.serve(&c.Serve),
+		"heartbeat":   d.heartbeat(&c.Heartbeat),
+		"notify":      list(d, &c.Notify, d.notify),
 	})
 	d.defaults(c)
 }
@@ -355,6 +357,7 @@ func (d *decoder) jobs(to *[]Job) func(value) {
 				"schedule":  d.text(&job.Schedule),
 				"reconcile": d.flag(&job.Reconcile),
 				"strict":    d.flag(&job.Strict),
+				"heartbeat": d.heartbeat(&job.Heartbeat),
 			})
 			*to = append(*to, job)
 		})

@@ -108,6 +108,7 @@ type deliverer struct {
 func (d *deliverer) deliver(ctx context.Context) SinkReport {
 	d.report.Sink = d.sink.Name()
 	began := d.p.now()
+	ctx, end := d.p.begin(ctx, Step{Name: StepDeliver, Source: d.source.Name, Sink: d.sink.Name()})
 	var err error
 	if planner, ok := d.sink.planner(); ok {
 		err = d.conclude(ctx, d.sink.Name(), began, d.flushes(ctx, planner))
@@ -121,6 +122,7 @@ func (d *deliverer) deliver(ctx context.Context) SinkReport {
 		d.report.Err, d.report.Error = err, err.Error()
 	}
 	d.report.Seconds = d.p.now().Sub(began).Seconds()
+	end(err, d.report.counts()...)
 	return d.report
 }
 
@@ -184,7 +186,11 @@ func (d *deliverer) nextFlush(ctx context.Context, sink load.Planner, pos state.
 	// One flush at a time: each may take memory and disk up to the limits.
 	d.p.flushing.Lock()
 	defer d.p.flushing.Unlock()
-	return true, d.flush(ctx, sink, pos.Next.Segment)
+	before := d.report
+	ctx, end := d.p.begin(ctx, Step{Name: StepFlush, Source: d.source.Name, Sink: d.sink.Name()})
+	err = d.flush(ctx, sink, pos.Next.Segment)
+	end(err, Count{"records", d.report.Records - before.Records}, Count{"objects", d.report.Objects - before.Objects}, Count{"bytes", d.report.Bytes - before.Bytes})
+	return true, err
 }
 
 func (d *deliverer) flush(ctx context.Context, sink load.Planner, from int64) error {

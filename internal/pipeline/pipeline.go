@@ -106,6 +106,8 @@ type Pipeline struct {
 	// Progress is told, from several goroutines, what a run has done so far; it
 	// may be nil.
 	Progress func(Progress)
+	// Observer is told of the run's steps as they begin and end; it may be nil.
+	Observer Observer
 	// Trace is told each step of the protocol when it is done, for tests that
 	// stop a run there; it may be nil.
 	Trace func(step string)
@@ -217,7 +219,9 @@ func (p *Pipeline) runSource(ctx context.Context, source Source, limits Limits, 
 	err := against
 	if err == nil {
 		err = p.hold(ctx, source.Name, func(ctx context.Context, st *state.DB) error {
+			ctx, end := p.begin(ctx, Step{Name: StepSource, Source: source.Name})
 			p.landAndDeliver(ctx, st, source, limits, &r)
+			end(r.Err)
 			return r.Err
 		})
 	}
@@ -233,8 +237,10 @@ func (p *Pipeline) runSource(ctx context.Context, source Source, limits Limits, 
 
 func (p *Pipeline) landAndDeliver(ctx context.Context, st *state.DB, source Source, limits Limits, r *SourceReport) {
 	l := &lander{p: p, st: st, source: source, limits: limits, run: &r.Run, stream: segment.MainStream}
-	r.Err = l.land(ctx)
+	within, end := p.begin(ctx, Step{Name: StepLand, Source: source.Name})
+	r.Err = l.land(within)
 	r.Adopted = l.adopted
+	end(r.Err, r.counts()...)
 	// The run is remembered, and what was landed delivered, even where reading
 	// failed; a run that was told to stop starts nothing new.
 	r.Ended = p.now()
@@ -256,7 +262,9 @@ func (p *Pipeline) landAndDeliver(ctx context.Context, st *state.DB, source Sour
 	}
 	r.Sinks = v.all(ctx)
 	if ctx.Err() == nil && l.src != nil && !v.noticesOnly {
-		err := p.checkpoint(ctx, st, source, l.identity)
+		within, end := p.begin(ctx, Step{Name: StepCheckpoint, Source: source.Name})
+		err := p.checkpoint(within, st, source, l.identity)
+		end(err)
 		if err != nil && r.Err == nil && r.Failed() {
 			// The lake is at fault, as its sink tells; the next run signs.
 			p.log().Warn("no checkpoint was written", "source", source.Name, "error", err.Error())

@@ -86,11 +86,13 @@ func (p *Pipeline) Reconcile(ctx context.Context, pairs []Reconcile) []Reconcile
 	}
 	var results []*reconcile.Result
 	for i, pair := range pairs {
-		res, err := p.compareAndWrite(ctx, pair, &reports[i])
+		within, end := p.begin(ctx, Step{Name: StepReconcile, Left: pair.Left.Name, Right: pair.Right.Name})
+		res, err := p.compareAndWrite(within, pair, &reports[i])
 		if res != nil {
 			results = append(results, res)
 		}
 		reports[i].set(err)
+		end(reports[i].Err, reports[i].counts()...)
 		p.tellDrift(ctx, pair, reports[i])
 	}
 	if err := p.writePersons(ctx, results); err != nil && len(reports) > 0 {

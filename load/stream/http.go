@@ -52,17 +52,28 @@ func NewClient(o ClientOptions) (*http.Client, error) {
 	return c, nil
 }
 
-func newTransport(o ClientOptions) (*http.Transport, error) {
+// TLSConfig returns how receivers are spoken to: TLS 1.2 or newer, and trusted if
+// the system or one of the certificates says so.
+func TLSConfig(caPEM []byte) (*tls.Config, error) {
 	conf := &tls.Config{MinVersion: tls.VersionTLS12}
-	if len(o.CAPEM) > 0 {
-		roots, err := x509.SystemCertPool()
-		if err != nil {
-			roots = x509.NewCertPool()
-		}
-		if !roots.AppendCertsFromPEM(o.CAPEM) {
-			return nil, errors.New("ca_file holds no certificate in PEM form")
-		}
-		conf.RootCAs = roots
+	if len(caPEM) == 0 {
+		return conf, nil
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	if !roots.AppendCertsFromPEM(caPEM) {
+		return nil, errors.New("ca_file holds no certificate in PEM form")
+	}
+	conf.RootCAs = roots
+	return conf, nil
+}
+
+func newTransport(o ClientOptions) (*http.Transport, error) {
+	conf, err := TLSConfig(o.CAPEM)
+	if err != nil {
+		return nil, err
 	}
 	// It gives up before the call does: then it is known that nothing was sent.
 	dialer := &net.Dialer{Timeout: min(30*time.Second, o.Timeout/2), KeepAlive: 30 * time.Second}

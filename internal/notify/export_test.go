@@ -1,0 +1,6 @@
+package notify
+
+// What tests look at.
+var ErrNoStore = errNoStore
+
+const MemoryKey = memoryKey
