@@ -149,6 +149,10 @@ deploy-check: ## Check deploy/ with terraform and systemd, each where it is ther
 	  systemd-analyze verify ./idtrail@audit.service ./idtrail.service ./*.timer; \
 	else echo 'deploy-check: systemd-analyze is not installed, and its part is left out' >&2; fi
 
+.PHONY: docs
+docs: ## Write docs/SCHEMA.md anew, from the types and the mapping
+	go run ./internal/schemadoc
+
 .PHONY: clean
 clean: ## Remove what was built; the cache of tools stays
 	rm -rf bin coverage.out
