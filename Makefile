@@ -153,6 +153,11 @@ deploy-check: ## Check deploy/ with terraform and systemd, each where it is ther
 docs: ## Write docs/SCHEMA.md anew, from the types and the mapping
 	go run ./internal/schemadoc
 
+# By a test, so that the generator is no part of the program.
+.PHONY: man
+man: ## Write the man pages to bin/man
+	go test -count=1 -run '^TestManPages$$' ./cmd/idtrail -man '$(CURDIR)/bin/man'
+
 .PHONY: clean
 clean: ## Remove what was built; the cache of tools stays
 	rm -rf bin coverage.out

@@ -39,9 +39,9 @@ func (a *app) athenaCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "athena",
 		Short: "Print or install tables, views and audit queries for Athena",
-		Long: `Athena prints the statements that make the lake queryable in Amazon Athena, or in
-DuckDB: tables with projected partitions for the sources of the config, views
-(v_events, v_users, v_drift, v_gaps), and a library of audit queries.
+		Long: `Athena prints the statements that make the lake queryable in Amazon Athena, or
+in DuckDB: tables with projected partitions for the sources of the config,
+views (v_events, v_users, v_drift, v_gaps), and a library of audit queries.
 
 With --install it makes tables and views in Glue and saves the queries in a
 workgroup. It changes only what it has made itself, and may be run again at any

@@ -78,7 +78,7 @@ nothing unless told to.
 
 It exits with 1 if something cannot work, and with 2 if the config is wrong.`,
 		Example: `  idtrail check
-  idtrail check --write        also write and remove a small object in each place
+  idtrail check --write            also write a small object in each place
   idtrail check --athena idtrail   are the tables of this database up to date?
   idtrail check --json -c /etc/idtrail/idtrail.yaml`,
 		Args: cobra.NoArgs,

@@ -9,8 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/spf13/cobra"
+	"unicode/utf8"
 
 	"github.com/idtrail/idtrail/internal/config"
 )
@@ -60,20 +59,13 @@ func TestReport(t *testing.T) {
 
 // Every verb shows how it is called, in lines of a readable length.
 func TestHelp(t *testing.T) {
-	root := (&app{term: newConsole(io.Discard, time.Now)}).root()
-	verbs := []*cobra.Command{root}
-	for ; len(verbs) > 0; verbs = verbs[1:] {
-		verb := verbs[0]
-		if verb.Name() == "help" {
-			continue
+	for _, verb := range append(allVerbs(), helpCommand()) {
+		if !strings.HasPrefix(verb.Example, "  ") || verb.Short == "" || verb.Long == "" {
+			t.Errorf("%s: got example %q, summary %q and text %q, want all", verb.CommandPath(), verb.Example, verb.Short, verb.Long)
 		}
-		verbs = append(verbs, verb.Commands()...)
-		if !strings.HasPrefix(verb.Example, "  ") || verb.Short == "" {
-			t.Errorf("%s: got example %q and summary %q, want both", verb.CommandPath(), verb.Example, verb.Short)
-		}
-		for line := range strings.Lines(verb.Long + "\n" + verb.Example) {
-			if len(line) > 85 {
-				t.Errorf("%s: line of %d characters: %s", verb.CommandPath(), len(line), line)
+		for line := range strings.Lines(verb.Long + "\n" + verb.Example + "\n" + verb.UsageString()) {
+			if n := utf8.RuneCountInString(strings.TrimRight(line, " \n")); n > helpWidth {
+				t.Errorf("%s: line of %d characters: %s", verb.CommandPath(), n, line)
 			}
 		}
 	}
