@@ -472,6 +472,9 @@ func (k *checker) findings(name string, findings []extract.Finding, err error) b
 		if !f.OK && err != nil && i == len(findings)-1 {
 			// The finding a check stops at is what its error tells of.
 			line.State, told = checkFailed, true
+			if more := hintOf(err); more != "" {
+				line.Hint += ": " + more
+			}
 		}
 		k.add(line)
 	}

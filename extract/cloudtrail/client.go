@@ -175,7 +175,7 @@ func callerAccount(ctx context.Context, cfg aws.Config, region string) (string, 
 	}
 	out, err := client.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
-		return "", fmt.Errorf("ask STS for the account (or set account): %w", err)
+		return "", fmt.Errorf("ask STS for the account (or set account): %w", blob.ExplainCall(err))
 	}
 	return aws.ToString(out.Account), nil
 }
@@ -194,15 +194,14 @@ func hasCode(err error, codes ...string) bool {
 	return false
 }
 
-// hint says what to do about an error of a call to CloudTrail.
-func hint(err error, action string) string {
+// explain says why a call to CloudTrail failed, and what to do about it.
+func explain(err error, action string) error {
 	switch {
 	case hasCode(err, "AccessDeniedException", "AccessDenied", "UnauthorizedOperation"):
-		return "grant " + action + ` on "*"`
+		return fmt.Errorf(`access denied: grant %s on "*": %w`, action, blob.ExplainCall(err))
 	case hasCode(err, "UnrecognizedClientException", "InvalidClientTokenId"):
-		return "the credentials are not valid here, or the region is not enabled for the account"
-	case hasCode(err, "ExpiredTokenException", "ExpiredToken"):
-		return "the credentials have expired"
+		return fmt.Errorf("the region may not be enabled for the account: %w", blob.ExplainCall(err))
+	default:
+		return blob.ExplainCall(err)
 	}
-	return "see the error"
 }

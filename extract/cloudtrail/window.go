@@ -270,7 +270,7 @@ func (s *span) next(ctx context.Context) (extract.Page, error) {
 		out, err = s.client.LookupEvents(ctx, s.input())
 	}
 	if err != nil {
-		return extract.Page{}, fmt.Errorf("look up %s of %s: %w", s.source, s.at.Format(time.RFC3339), err)
+		return extract.Page{}, fmt.Errorf("look up %s of %s: %w", s.source, s.at.Format(time.RFC3339), explain(err, "cloudtrail:LookupEvents"))
 	}
 	page := extract.Page{Records: make([]schema.Raw, len(out.Events))}
 	for i := range out.Events {
@@ -383,7 +383,7 @@ func (l *Lookup) Check(ctx context.Context) ([]extract.Finding, error) {
 		})
 		switch {
 		case err != nil:
-			f.OK, f.Hint = false, hint(err, "cloudtrail:LookupEvents")
+			f.OK, f.Hint = false, explain(err, "cloudtrail:LookupEvents").Error()
 			failed = errors.Join(failed, fmt.Errorf("check %s: %w", region, err))
 		case len(out.Events) == 0:
 			f.Hint = "no event in the last hour"
