@@ -110,7 +110,19 @@ func report(w io.Writer, err error, asJSON bool) {
 		_ = json.NewEncoder(w).Encode(f) // there is nobody left to tell
 		return
 	}
-	fmt.Fprint(w, f.text(file))
+	fmt.Fprint(w, legible(f.text(file), terminalWidth(w)))
+}
+
+// legible is a text of several lines as a terminal may be given it: a line that
+// does not fit goes on below, and what came from outside moves no cursor.
+func legible(text string, width int) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		line = printable(strings.TrimSuffix(line, "\n"))
+		indent := len(line) - len(strings.TrimLeft(line, " ")) + len("  ")
+		b.WriteString(wrap(line, width, indent) + "\n")
+	}
+	return b.String()
 }
 
 func (f failure) text(file *config.Error) string {

@@ -142,8 +142,11 @@ const uncut = 10_000
 func (a *app) tableWidth() int { return cmp.Or(a.outWidth(), uncut) }
 
 // outWidth is the width of the terminal results go to, 0 if there is none.
-func (a *app) outWidth() int {
-	f, ok := a.Out.(*os.File)
+func (a *app) outWidth() int { return terminalWidth(a.Out) }
+
+// terminalWidth is that of the terminal w is, 0 if it is none.
+func terminalWidth(w io.Writer) int {
+	f, ok := w.(*os.File)
 	if !ok {
 		return 0
 	}

@@ -283,7 +283,12 @@ func (a *app) printVerified(r verify.Report) error {
 	if err := a.printTables(chains, flushed, changes, classTable(r), findingTable(r)); err != nil {
 		return err
 	}
-	return a.printf("\n%s", verdictOf(r))
+	// The heads stand behind it, and are to be copied as they are.
+	said, heads, _ := strings.Cut(verdictOf(r), "\n\n")
+	if heads != "" {
+		heads = "\n" + heads
+	}
+	return a.printf("\n%s%s", legible(said, a.outWidth()), heads)
 }
 
 func yesNo(b bool) string {
