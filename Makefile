@@ -153,6 +153,13 @@ deploy-check: ## Check deploy/ with terraform and systemd, each where it is ther
 docs: ## Write docs/SCHEMA.md anew, from the types and the mapping
 	go run ./internal/schemadoc
 
+.PHONY: picture
+picture: build ## Draw docs/demo.svg anew, from a run of the demo
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
+	bin/idtrail demo -q --dir "$$dir/demo" >"$$dir/printed" && \
+	go run ./internal/termsvg -command 'make demo' -omit-from 'missing_left (' -omit-to 'Verified:' -end 'All of that took' \
+	  <"$$dir/printed" >docs/demo.svg
+
 # By a test, so that the generator is no part of the program.
 .PHONY: man
 man: ## Write the man pages to bin/man

@@ -56,7 +56,7 @@ func TestReport(t *testing.T) {
 		{"hint", usage("do this", "wrong %s", "flag"), "idtrail: wrong flag\n  do this\n", `{"error":"wrong flag","hint":"do this","code":2}`},
 		{"quiet", exitQuietly(exitHeld, "held"), "", `{"error":"held","code":4}`},
 		{"none", nil, "", ""},
-		{"from outside", errors.New("open \x1b[2J\u202e.json"), "idtrail: open  [2J .json\n", `{"error":"open \u001b[2J‮.json","code":1}`},
+		{"from outside", errors.New("open \x1b[2J\u202e.json"), "idtrail: open  [2J .json\n", "{\"error\":\"open \\u001b[2J\u202e.json\",\"code\":1}"},
 	} {
 		for asJSON, want := range map[bool]string{false: tt.text, true: tt.json} {
 			var out bytes.Buffer
