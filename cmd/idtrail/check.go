@@ -81,9 +81,9 @@ nothing, and tells nobody, unless told to.
 
 It exits with 1 if something cannot work, and with 2 if the config is wrong.`,
 		Example: `  idtrail check
-  idtrail check --write        also write a small object in each place
+  idtrail check --write            also write a small object in each place
   idtrail check --athena idtrail   are the tables of this database up to date?
-  idtrail check --notify       also send a test message to everybody in notify
+  idtrail check --notify           also send a test message to everybody in notify
   idtrail check --json -c /etc/idtrail/idtrail.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.check(cmd.Context(), f) },
