@@ -52,10 +52,9 @@ const (
 // types, because those take a tree of some hundred objects for each event.
 type encoder struct{ b []byte }
 
-// tag begins a field. All fields here are numbered below 16: it is one byte.
-func tag(field protowire.Number, t protowire.Type) byte {
-	return byte(field<<3) | byte(t) //nolint:gosec // small numbers
-}
+// bytesTag begins a field that has a length. All fields here are numbered below
+// 16, so that it is one byte.
+func bytesTag(field protowire.Number) byte { return byte(field<<3) | tagBytes }
 
 // The tags that stand before each key and value.
 const (
@@ -71,17 +70,17 @@ const (
 // appendLength is [protowire.AppendVarint] of a length, of which most are small.
 func appendLength(b []byte, n int) []byte {
 	if n < 1<<7 {
-		return append(b, byte(n))
+		return append(b, byte(n)) //nolint:gosec // it is small
 	}
 	if n < 1<<14 {
-		return append(b, byte(n)|1<<7, byte(n>>7))
+		return append(b, byte(n)|1<<7, byte(n>>7)) //nolint:gosec // seven bits each
 	}
-	return protowire.AppendVarint(b, uint64(n)) //nolint:gosec // a length
+	return protowire.AppendVarint(b, uint64(n))
 }
 
 // open begins a message in a field, and returns what close needs to end it.
 func (e *encoder) open(field protowire.Number) int {
-	e.b = append(e.b, tag(field, protowire.BytesType), 0) // enough for the length of most
+	e.b = append(e.b, bytesTag(field), 0) // enough for the length of most
 	return len(e.b)
 }
 
@@ -90,7 +89,7 @@ func (e *encoder) close(start int) { e.closeWide(start, 1) }
 // openWide is open for a message of 128 bytes or more, which are then not moved
 // to make room for the length; closeWide ends it.
 func (e *encoder) openWide(field protowire.Number) int {
-	e.b = append(e.b, tag(field, protowire.BytesType), 0, 0)
+	e.b = append(e.b, bytesTag(field), 0, 0)
 	return len(e.b)
 }
 
@@ -116,7 +115,7 @@ func (e *encoder) text(field protowire.Number, v string) {
 		return
 	}
 	v = valid(v)
-	e.b = append(appendLength(append(e.b, tag(field, protowire.BytesType)), len(v)), v...)
+	e.b = append(appendLength(append(e.b, bytesTag(field)), len(v)), v...)
 }
 
 func (e *encoder) fixed64(field protowire.Number, v uint64) {
@@ -179,7 +178,7 @@ func (o object) must(key, v string) {
 func (o object) head(key string, value byte, n int) {
 	n++ // the tag
 	pair := 1 + protowire.SizeBytes(len(key)) + 1 + protowire.SizeBytes(n)
-	b := appendLength(append(o.e.b, tag(o.field, protowire.BytesType)), pair)
+	b := appendLength(append(o.e.b, bytesTag(o.field)), pair)
 	b = append(appendLength(append(b, tagKey), len(key)), key...)
 	o.e.b = append(appendLength(append(b, tagValue), n), value)
 }
@@ -236,7 +235,7 @@ func (o object) texts(key string, vs []string) {
 	array := o.e.open(anyArray)
 	for _, v := range vs {
 		v = valid(v)
-		b := appendLength(append(o.e.b, tag(arrayValues, protowire.BytesType)), 1+protowire.SizeBytes(len(v)))
+		b := appendLength(append(o.e.b, bytesTag(arrayValues)), 1+protowire.SizeBytes(len(v)))
 		o.e.b = append(appendLength(append(b, tagString), len(v)), v...)
 	}
 	o.e.close(array)
@@ -301,5 +300,5 @@ func nestAll[T any](o object, key string, vs []T, write func(object, *T)) {
 
 // length begins a field of n bytes that follow.
 func (e *encoder) length(field protowire.Number, n int) {
-	e.b = appendLength(append(e.b, tag(field, protowire.BytesType)), n)
+	e.b = appendLength(append(e.b, bytesTag(field)), n)
 }
