@@ -114,6 +114,10 @@ fmt: $(GOLANGCI) ## Format the code
 bench: build ## Measure the program: records/s beside a limit, and peak memory; BENCHFLAGS=-large=false for less
 	go run ./internal/bench $(BENCHFLAGS)
 
+.PHONY: bench-siem
+bench-siem: build $(OTELCOL)/.done ## Measure delivery against an OpenTelemetry Collector and a bare client; BENCHFLAGS='-events 1000000' for more
+	go run ./internal/bench -only siem -large=false -otelcol '$(OTELCOL)/otelcol' $(BENCHFLAGS)
+
 .PHONY: microbench
 microbench: ## Run the benchmarks of single packages; BENCH selects
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m $(PKG)

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"encoding/binary"
 	"maps"
 	"slices"
 	"strconv"
@@ -43,6 +44,86 @@ func (e *Event) AppendJSON(dst []byte) []byte {
 // AppendJSONText appends s as a JSON string to dst. What is no UTF-8 becomes
 // U+FFFD.
 func AppendJSONText(dst []byte, s string) []byte {
+	dst = slices.Grow(dst, 2*len(s)+2) // room to escape every byte by another one
+	b, n := dst[:cap(dst)], len(dst)
+	b[n] = '"'
+	n++
+	var seen, control uint64 // of all bytes, highest bits count
+	i := 0
+	for ; i+wordSize <= len(s); i += wordSize {
+		x := word(s[i:])
+		seen |= x
+		control |= x - ' '*ones
+		if quotes := (x ^ '"'*ones - ones) | (x ^ '\\'*ones - ones); (quotes|x)&highs == 0 {
+			binary.LittleEndian.PutUint64(b[n:], x)
+			n += wordSize
+			continue
+		}
+		n += putEscaped((*[2 * wordSize]byte)(b[n:]), x)
+	}
+	for ; i < len(s); i++ {
+		c := s[i]
+		seen |= uint64(c)
+		control |= uint64(c) - ' '
+		b[n] = '\\'
+		n += int(escaped[c])
+		b[n] = c
+		n++
+	}
+	// Of bytes that are no ASCII, control is not to be trusted.
+	if (seen|control)&highs != 0 && !isText(s) {
+		return appendOddText(dst, s)
+	}
+	b[n] = '"'
+	return b[:n+1]
+}
+
+// Strings are looked at by the word of eight bytes: what is subtracted makes the
+// highest bit of a byte 1 that is a control character, or what was compared.
+const (
+	wordSize = 8
+	ones     = 0x0101010101010101 // times a byte: that byte, eight times
+	highs    = 0x80 * ones
+)
+
+// word is the first eight bytes of s, the first one lowest.
+func word(s string) uint64 {
+	_ = s[wordSize-1]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
+// escaped is 1 for bytes that another one stands before.
+var escaped = [256]uint8{'"': 1, '\\': 1}
+
+// putEscaped writes a word to b and returns how many bytes it takes. Before each
+// byte it writes a backslash, whose place the byte takes where it needs none:
+// quotes come too often, and too irregularly, for a branch.
+func putEscaped(b *[2 * wordSize]byte, x uint64) (n int) {
+	for range wordSize {
+		c := byte(x)
+		b[n&15] = '\\'
+		n += int(escaped[c])
+		b[n&15] = c
+		n++
+		x >>= 8
+	}
+	return n
+}
+
+// isText says whether s is UTF-8 without control characters.
+func isText(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' {
+			return false
+		}
+	}
+	return utf8.ValidString(s)
+}
+
+// appendOddText is AppendJSONText for what is no UTF-8, or has control
+// characters.
+func appendOddText(dst []byte, s string) []byte {
 	if !utf8.ValidString(s) {
 		s = string([]rune(s))
 	}

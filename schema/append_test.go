@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,6 +72,31 @@ func wantAsJSON(t *testing.T, name string, e *schema.Event) {
 	}
 	if again := e.AppendJSON(nil); !bytes.Equal(again, got) {
 		t.Errorf("%s: other bytes the second time", name)
+	}
+}
+
+// Each text stands at every place within the words it is looked at by.
+func TestAppendJSONText(t *testing.T) {
+	texts := []string{"", "plain text of more than a word or two", "äöü € 日本語 😀 é"}
+	for c := range 256 {
+		texts = append(texts, string([]byte{byte(c)}), string(rune(c)), string([]byte{'"', byte(c), '\\', byte(c), 0xE2, 0x82}))
+	}
+	for _, text := range texts {
+		for before := range 18 {
+			s := strings.Repeat("-", before) + text + strings.Repeat("~", before%9)
+			var want string
+			if err := json.Unmarshal(schema.AppendJSONText(nil, s), &want); err != nil {
+				t.Fatalf("%q: %v", s, err)
+			}
+			if valid := string([]rune(s)); want != valid {
+				t.Errorf("%q reads %q", s, want)
+			}
+			// Without room, and with what lies behind it in use.
+			room := append(make([]byte, 0, 200), "before"...)
+			if got := schema.AppendJSONText(room, s); string(got) != "before"+string(schema.AppendJSONText(nil, s)) {
+				t.Errorf("%q is %q behind other text", s, got)
+			}
+		}
 	}
 }
 

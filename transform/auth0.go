@@ -24,6 +24,7 @@ type auth0Log struct {
 	requestBody, responseBody  gjson.Result
 	method, path               string
 	privateParts               []part
+	partsRoom                  [16]part
 	event                      *schema.Event
 	targets                    []string // several users or groups of one call
 	targetIsGroup, routed, api bool
@@ -43,20 +44,19 @@ func (m *Mapper) auth0Log(line []byte, landedAt time.Time) (Result, error) {
 		return Result{}, fmt.Errorf("auth0 log: no JSON, or nested too deep: %w", ErrUnmappable)
 	}
 	text := string(valid)
-	record, id, said := schema.KindAuth0Log.Identify(valid)
-	root := gjson.Parse(text)
-	if len(record) < len(valid) { // it stands in an envelope
-		root = gjson.ParseBytes(record)
-	}
-	if !root.IsObject() {
+	room := m.room()
+	defer m.leave(room)
+	record, id, said := auth0Record(room, text, valid)
+	if record == nil {
 		return Result{}, fmt.Errorf("auth0 log: no JSON object: %w", ErrUnmappable)
 	}
-	if strings.Contains(text, `"idtrail_unparsed"`) && root.Get("idtrail_unparsed").IsObject() {
+	if strings.Contains(text, `"idtrail_unparsed"`) && record.first("idtrail_unparsed").IsObject() {
 		return unparsed(valid)
 	}
 	// What is returned is written to from the start: an event is large.
 	events := make([]schema.Event, 1)
-	l := &auth0Log{mapper: m, record: readObject(root), id: id, event: &events[0]}
+	l := &auth0Log{mapper: m, record: record, id: id, event: &events[0]}
+	l.privateParts = l.partsRoom[:0]
 	if l.id == "" && l.record.get("type").String() == "" {
 		return Result{}, fmt.Errorf("auth0 log: neither type nor log_id: %w", ErrUnmappable)
 	}
@@ -71,6 +71,41 @@ func (m *Mapper) auth0Log(line []byte, landedAt time.Time) (Result, error) {
 		return Result{Events: events}, nil
 	}
 	return Result{Events: l.fanOut()}, nil
+}
+
+// auth0Record returns what [schema.Kind.Identify] does, with the record's members;
+// nil if it is no object. It sees for itself where the record stands in no
+// envelope and names itself, as nearly all do, and so reads it once only.
+func auth0Record(room *room, text string, valid []byte) (record *object, id string, said time.Time) {
+	if root := gjson.Parse(text); root.IsObject() {
+		o := room.read(root)
+		enveloped := o.first("detail").IsObject() && o.first("detail-type").Exists() || !o.first("type").Exists()
+		id := firstOf(idText(o.first("log_id")), idText(o.first("_id")))
+		if !enveloped && id != "" {
+			return o, id, schema.ParseTime(o.first("date").Str)
+		}
+	}
+	part, id, said := schema.KindAuth0Log.Identify(valid)
+	root := gjson.Parse(text)
+	if len(part) < len(valid) { // it stands in an envelope
+		root = gjson.ParseBytes(part)
+	}
+	if !root.IsObject() {
+		return nil, "", time.Time{}
+	}
+	return room.read(root), id, said
+}
+
+// idText is what names a record: text or a number, digit by digit.
+func idText(v gjson.Result) string {
+	switch v.Type {
+	case gjson.String:
+		return v.Str
+	case gjson.Number:
+		return v.Raw
+	default:
+		return ""
+	}
 }
 
 // describe fills in the event, but for its targets where they are several.

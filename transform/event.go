@@ -565,6 +565,9 @@ func (l *observed) user(p *places, u *schema.UserObject) {
 // with IPv4 as IPv4 however it was written; "" for what is no address.
 func ipText(s string) string {
 	s = strings.TrimSpace(s)
+	if s == "" {
+		return ""
+	}
 	addr, err := netip.ParseAddr(s)
 	if err != nil {
 		withPort, err := netip.ParseAddrPort(s)
@@ -573,7 +576,11 @@ func ipText(s string) string {
 		}
 		addr = withPort.Addr()
 	}
-	return addr.Unmap().WithZone("").String()
+	var room [len("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")]byte
+	if text := addr.Unmap().WithZone("").AppendTo(room[:0]); string(text) != s {
+		return string(text)
+	}
+	return s
 }
 
 // countryCode returns an ISO 3166-1 alpha-2 code in upper case, "" for anything

@@ -60,7 +60,10 @@ func tooDeep(line []byte) bool {
 
 // object is the members of one JSON object. It remembers which were used, so
 // that the others can go to unmapped. The zero value is an empty object.
-type object struct{ members []field }
+type object struct {
+	members []field
+	room    *room // of objects within it; nil: each has its own
+}
 
 // field is one member of an object. It has only those parts of a [gjson.Result]
 // that anything is read from: a record holds some forty fields.
@@ -72,22 +75,94 @@ type field struct {
 
 func (f *field) value() gjson.Result { return gjson.Result{Type: f.kind, Raw: f.raw, Str: f.str} }
 
-// maxRoom is how many members are made room for at once; few records have more.
-const maxRoom = 32
+// room is memory for the objects of one record, and is used again for the next
+// one: what a mapping leaves to the garbage collector is most of its time. What
+// does not fit has memory of its own.
+type room struct {
+	fields  []field
+	objects []object
+	written int // so many fields at most were ever written to
+}
+
+// The objects and members there is room for; few records have more.
+const (
+	roomFields  = 192
+	roomObjects = 24
+)
+
+func newRoom() *room {
+	return &room{fields: make([]field, 0, roomFields), objects: make([]object, 0, roomObjects)}
+}
+
+// empty makes the room hold nothing, and nothing in memory.
+func (r *room) empty() {
+	clear(r.fields[:r.written])
+	clear(r.objects)
+	r.fields, r.objects, r.written = r.fields[:0], r.objects[:0], 0
+}
+
+// object returns an empty one.
+func (r *room) object() *object {
+	if r == nil || len(r.objects) == cap(r.objects) {
+		return &object{room: r}
+	}
+	r.objects = append(r.objects, object{room: r})
+	return &r.objects[len(r.objects)-1]
+}
+
+// list returns a list that n fields can be appended to.
+func (r *room) list(n int) []field {
+	if r == nil || len(r.fields)+n > cap(r.fields) {
+		return make([]field, 0, n)
+	}
+	end := len(r.fields) + n
+	r.written = max(r.written, end)
+	return r.fields[len(r.fields):len(r.fields):end]
+}
+
+// keep takes what was appended to a list of the room for used. A list that was
+// not, or grew out of it, is somewhere else.
+func (r *room) keep(list []field) {
+	if r == nil || len(list) == 0 || len(r.fields)+len(list) > cap(r.fields) {
+		return
+	}
+	if grown := r.fields[:len(r.fields)+len(list)]; &grown[len(r.fields)] == &list[0] {
+		r.fields = grown
+	}
+}
+
+// maxMembers is how many members are made room for at once; few objects have
+// more.
+const maxMembers = 32
 
 // readObject reads the members of v; a value that is no object has none.
-func readObject(v gjson.Result) *object {
-	o := &object{}
+func readObject(v gjson.Result) *object { return (*room)(nil).read(v) }
+
+// read is readObject, in the room.
+func (r *room) read(v gjson.Result) *object {
+	o := r.object()
 	if !v.IsObject() {
 		return o
 	}
 	// There are no more members than colons.
-	o.members = make([]field, 0, min(strings.Count(v.Raw, ":"), maxRoom))
+	o.members = r.list(min(strings.Count(v.Raw, ":"), maxMembers))
 	v.ForEach(func(name, value gjson.Result) bool {
-		o.members = append(o.members, field{name: name.String(), raw: value.Raw, str: value.Str, kind: value.Type})
+		o.members = append(o.members, field{name: name.Str, raw: value.Raw, str: value.Str, kind: value.Type})
 		return true
 	})
+	r.keep(o.members)
 	return o
+}
+
+// first returns the first member of that name, whatever it is, as [gjson.Get]
+// does.
+func (o *object) first(name string) gjson.Result {
+	for i := range o.members {
+		if f := &o.members[i]; f.name == name {
+			return f.value()
+		}
+	}
+	return gjson.Result{}
 }
 
 // get returns the first of the named members that is there and not null,
@@ -132,10 +207,10 @@ func (o *object) drop(names ...string) {
 func (o *object) object(names ...string) *object {
 	f := o.find(names, func(f *field) bool { return f.value().IsObject() })
 	if f == nil {
-		return &object{}
+		return o.room.object()
 	}
 	f.used = true
-	return readObject(f.value())
+	return o.room.read(f.value())
 }
 
 // rest flattens the unused members into the map, see [flatten].
@@ -252,7 +327,7 @@ func optional(v gjson.Result) *bool {
 func integer(v gjson.Result) (n int64, ok bool) {
 	s := strings.TrimSpace(scalar(v))
 	whole, fraction, _ := strings.Cut(s, ".")
-	if strings.Trim(fraction, "0") != "" {
+	if whole == "" || strings.Trim(fraction, "0") != "" {
 		return 0, false
 	}
 	n, err := strconv.ParseInt(whole, 10, 64)
@@ -261,7 +336,11 @@ func integer(v gjson.Result) (n int64, ok bool) {
 
 // number reads a floating point number from a number or its text.
 func number(v gjson.Result) *float64 {
-	f, err := strconv.ParseFloat(strings.TrimSpace(scalar(v)), 64)
+	s := strings.TrimSpace(scalar(v))
+	if s == "" {
+		return nil // and no error is made of what most records lack
+	}
+	f, err := strconv.ParseFloat(s, 64)
 	if err != nil || f != f || f > 1e300 || f < -1e300 {
 		return nil
 	}

@@ -9,6 +9,7 @@ package transform
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/idtrail/idtrail/schema"
@@ -21,7 +22,8 @@ const Version = 1
 // ScrubVersion of the rules of [Scrub]; it stands in segment headers.
 const ScrubVersion = 1
 
-// Mapper maps the records of one source. The zero value works.
+// Mapper maps the records of one source. The zero value works. It may be used
+// concurrently, but not copied.
 type Mapper struct {
 	// SelfClients are the Auth0 client ids idtrail itself uses: events they
 	// cause are labelled "self".
@@ -35,6 +37,21 @@ type Mapper struct {
 	// LinkAttribute names the attribute (same forms) that holds the id of the
 	// person's account on the other side.
 	LinkAttribute string
+
+	rooms sync.Pool // of *room
+}
+
+// room returns an empty room; leave takes it back.
+func (m *Mapper) room() *room {
+	if r, ok := m.rooms.Get().(*room); ok {
+		return r
+	}
+	return newRoom()
+}
+
+func (m *Mapper) leave(r *room) {
+	r.empty()
+	m.rooms.Put(r)
 }
 
 // Result is what one record gave: events, users or settings; several events

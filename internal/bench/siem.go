@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -34,31 +35,88 @@ const (
 // siemKinds in the order they are measured in.
 func siemKinds() []string { return []string{kindHEC, kindDatadog, kindOTLP} }
 
-// receivers are where events are sent to: what the flags name, or else one of our
-// own, in a process of its own, that decompresses, parses and counts.
+// receivers are where events are sent to: what the flags name, an OpenTelemetry
+// Collector, and one of our own, in a process of its own, that decompresses,
+// parses and counts, which makes it the harder one to keep up with.
 type receivers struct {
 	hecURL, hecToken, datadogURL, datadogKey, otlpURL string
+	// collector is a Collector's binary, collectorConfig what it is started with.
+	collector, collectorConfig string
+	own                        bool
+	kinds                      string
+	events                     int
 }
 
 func (r *receivers) flags(f *flag.FlagSet) {
-	f.StringVar(&r.hecURL, "hec-url", "", "a Splunk HEC to send to, as https://splunk:8088; one of our own if empty")
+	f.StringVar(&r.collector, "otelcol", "", "an OpenTelemetry Collector's binary: its receivers are sent to")
+	f.StringVar(&r.collectorConfig, "otelcol-config", "integration/harness/otelcol/config.yaml", "what it is started with")
+	f.BoolVar(&r.own, "own", true, "receivers of our own are sent to as well")
+	f.StringVar(&r.kinds, "kinds", strings.Join(siemKinds(), ","), "the kinds of sinks to measure")
+	f.IntVar(&r.events, "events", 0, "how many records are caught up; 0: 100,000, or a million with -large")
+	f.StringVar(&r.hecURL, "hec-url", "", "a Splunk HEC to send to, as https://splunk:8088")
 	f.StringVar(&r.hecToken, "hec-token", "token", "its token")
-	f.StringVar(&r.datadogURL, "dd-url", "", "a Datadog intake to send to; one of our own if empty")
+	f.StringVar(&r.datadogURL, "dd-url", "", "a Datadog intake to send to")
 	f.StringVar(&r.datadogKey, "dd-key", "key", "its API key")
-	f.StringVar(&r.otlpURL, "otlp-url", "", "a receiver of OTLP logs to send to, as http://127.0.0.1:4318; one of our own if empty")
+	f.StringVar(&r.otlpURL, "otlp-url", "", "a receiver of OTLP logs to send to, as http://127.0.0.1:4318")
 }
 
 func (r *receivers) given() map[string]string {
 	return map[string]string{kindHEC: r.hecURL, kindDatadog: r.datadogURL, kindOTLP: r.otlpURL}
 }
 
+// target is a receiver of one kind, and what was measured with it.
+type target struct {
+	kind, name, url string
+	own             *child
+	capture         *capture
+	// In seconds.
+	bare, ours, peakMiB float64
+}
+
+// start starts receivers, and lists all there are of the kinds wanted.
+func (m *catchUp) start(ctx context.Context) error {
+	given := map[string]map[string]string{"given": m.receivers.given()}
+	if m.receivers.collector != "" {
+		c, err := startCollector(ctx, m.receivers.collector, m.receivers.collectorConfig, m.place)
+		if err != nil {
+			return err
+		}
+		m.collector = c
+		given["otelcol"] = c.urls
+	}
+	for kind := range strings.SplitSeq(m.receivers.kinds, ",") {
+		if !slices.Contains(siemKinds(), kind) {
+			return fmt.Errorf("no kind of sink %q: there are %s", kind, strings.Join(siemKinds(), ", "))
+		}
+		for _, whose := range []string{"given", "otelcol"} {
+			if at := given[whose][kind]; at != "" {
+				m.targets = append(m.targets, &target{kind: kind, name: kind + "_" + whose, url: at})
+			}
+		}
+		if m.receivers.own {
+			c, err := startChild(ctx, kind)
+			if err != nil {
+				return err
+			}
+			m.targets = append(m.targets, &target{kind: kind, name: kind + "_own", url: c.url, own: c})
+		}
+	}
+	if len(m.targets) == 0 {
+		return errors.New("no receiver: give -otelcol or a URL, or leave out -own=false")
+	}
+	return nil
+}
+
 // siem catches up n events that are landed, into each kind of sink.
 func (b *bench) siem(ctx context.Context, n int) (err error) {
+	if b.receivers.events > 0 {
+		n = b.receivers.events
+	}
 	place, err := b.place("siem")
 	if err != nil {
 		return err
 	}
-	m := &catchUp{bench: b, place: place, n: sliceSize, slices: max(2, n/sliceSize), tally: map[string]*tally{}}
+	m := &catchUp{bench: b, place: place, n: sliceSize, slices: max(2, n/sliceSize)}
 	b.env = []string{"BENCH_HEC_TOKEN=" + b.receivers.hecToken, "BENCH_DD_KEY=" + b.receivers.datadogKey}
 	defer func() { err = errors.Join(err, m.close(), os.RemoveAll(place)) }()
 	if err := m.prepare(ctx); err != nil {
@@ -68,30 +126,30 @@ func (b *bench) siem(ctx context.Context, n int) (err error) {
 		if err := m.slice(ctx, i); err != nil {
 			return err
 		}
+		for _, t := range m.targets {
+			fmt.Fprintf(os.Stderr, "%d: %s %.1f s, bare %.1f s\n", (i+1)*m.n, t.name, t.ours, t.bare)
+		}
 	}
-	for _, kind := range siemKinds() {
-		t := m.tally[kind]
-		all := float64(m.n * m.slices)
-		row(kind+": the bare client", m.n*m.slices, t.bare, 0, 0)
-		row(kind+": catching up", m.n*m.slices, t.ours, all/t.bare, t.peakMiB)
+	for _, t := range m.targets {
+		t.rows(m.n * m.slices)
 	}
 	return nil
+}
+
+func (t *target) rows(n int) {
+	row(t.name+": the bare client", n, t.bare, 0, 0)
+	row(t.name+": catching up", n, t.ours, float64(n)/t.bare, t.peakMiB)
 }
 
 // catchUp is one measurement: slices of n records each.
 type catchUp struct {
 	*bench
-	place    string
-	n        int
-	slices   int
-	captures map[string]*capture
-	targets  map[string]string
-	own      []*child
-	tally    map[string]*tally
+	place     string
+	n         int
+	slices    int
+	targets   []*target
+	collector *collector
 }
-
-// tally of one kind, in seconds.
-type tally struct{ bare, ours, peakMiB float64 }
 
 // prepare writes the archives and the configs, and starts receivers.
 func (m *catchUp) prepare(ctx context.Context) error {
@@ -109,27 +167,18 @@ func (m *catchUp) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	m.captures, m.targets = map[string]*capture{}, map[string]string{}
+	if err := m.start(ctx); err != nil {
+		return err
+	}
 	var all []string
-	for _, kind := range siemKinds() {
-		m.tally[kind] = &tally{}
-		target := m.receivers.given()[kind]
-		if target == "" {
-			c, err := startChild(ctx, kind)
-			if err != nil {
-				return err
-			}
-			m.own = append(m.own, c)
-			target = c.url
-		}
-		u, err := url.Parse(target)
+	for _, t := range m.targets {
+		u, err := url.Parse(t.url)
 		if err != nil {
-			return fmt.Errorf("url of %s: %w", kind, err)
+			return fmt.Errorf("url of %s: %w", t.name, err)
 		}
-		m.targets[kind] = target
-		m.captures[kind] = newCapture(kind, u)
-		all = append(all, sinkLine("captured_"+kind, kind, m.captures[kind].server.URL+u.Path))
-		if err := m.writeConfig(kind, sinkLine(kind, kind, target)); err != nil {
+		t.capture = newCapture(t.kind, u)
+		all = append(all, sinkLine("captured_"+t.name, t.kind, t.capture.server.URL+u.Path))
+		if err := m.writeConfig(t.name, sinkLine(t.name, t.kind, t.url)); err != nil {
 			return err
 		}
 	}
@@ -161,11 +210,11 @@ func (m *catchUp) slice(ctx context.Context, i int) error {
 	if _, _, err := m.catchUp(ctx, "captured", i); err != nil {
 		return err
 	}
-	for _, kind := range siemKinds() {
-		requests := m.captures[kind].take()
+	for _, t := range m.targets {
+		requests := t.capture.take()
 		ways := []func() error{
-			func() error { return m.bare(ctx, kind, requests) },
-			func() error { return m.ours(ctx, kind, i) },
+			func() error { return m.bare(ctx, t, requests) },
+			func() error { return m.ours(ctx, t, i) },
 		}
 		if i%2 == 1 {
 			ways[0], ways[1] = ways[1], ways[0]
@@ -192,24 +241,23 @@ func (m *catchUp) catchUp(ctx context.Context, config string, i int) (seconds, p
 	return seconds, peakMiB, err
 }
 
-func (m *catchUp) ours(ctx context.Context, kind string, i int) error {
-	before, err := m.taken(ctx, kind)
+func (m *catchUp) ours(ctx context.Context, t *target, i int) error {
+	before, err := t.taken(ctx)
 	if err != nil {
 		return err
 	}
-	seconds, peak, err := m.catchUp(ctx, kind, i)
+	seconds, peak, err := m.catchUp(ctx, t.name, i)
 	if err != nil {
 		return err
 	}
-	t := m.tally[kind]
 	t.ours += seconds
 	t.peakMiB = max(t.peakMiB, peak)
-	return m.check(ctx, kind, before)
+	return t.check(ctx, before, m.n)
 }
 
 // bare posts what was captured, one request after the other over one connection.
-func (m *catchUp) bare(ctx context.Context, kind string, requests []*http.Request) error {
-	before, err := m.taken(ctx, kind)
+func (m *catchUp) bare(ctx context.Context, t *target, requests []*http.Request) error {
+	before, err := t.taken(ctx)
 	if err != nil {
 		return err
 	}
@@ -218,11 +266,11 @@ func (m *catchUp) bare(ctx context.Context, kind string, requests []*http.Reques
 	began := time.Now()
 	for _, r := range requests {
 		if err := post(client, r.WithContext(ctx)); err != nil {
-			return fmt.Errorf("post to %s: %w", kind, err)
+			return fmt.Errorf("post to %s: %w", t.name, err)
 		}
 	}
-	m.tally[kind].bare += time.Since(began).Seconds()
-	return m.check(ctx, kind, before)
+	t.bare += time.Since(began).Seconds()
+	return t.check(ctx, before, m.n)
 }
 
 func post(client *http.Client, r *http.Request) error {
@@ -238,31 +286,34 @@ func post(client *http.Client, r *http.Request) error {
 }
 
 // taken is how many events one of our receivers has taken; 0 of others.
-func (m *catchUp) taken(ctx context.Context, kind string) (int, error) {
-	for _, c := range m.own {
-		if c.kind == kind {
-			return c.taken(ctx)
-		}
+func (t *target) taken(ctx context.Context) (int, error) {
+	if t.own == nil {
+		return 0, nil
 	}
-	return 0, nil
+	return t.own.taken(ctx)
 }
 
 // check proves that a whole slice was taken, where that can be asked.
-func (m *catchUp) check(ctx context.Context, kind string, before int) error {
-	after, err := m.taken(ctx, kind)
-	if err == nil && m.receivers.given()[kind] == "" && after-before < m.n {
-		err = fmt.Errorf("%s took %d events of %d", kind, after-before, m.n)
+func (t *target) check(ctx context.Context, before, n int) error {
+	after, err := t.taken(ctx)
+	if err == nil && t.own != nil && after-before < n {
+		err = fmt.Errorf("%s took %d events of %d", t.name, after-before, n)
 	}
 	return err
 }
 
 func (m *catchUp) close() error {
 	var errs []error
-	for _, c := range m.captures {
-		c.server.Close()
+	for _, t := range m.targets {
+		if t.capture != nil {
+			t.capture.server.Close()
+		}
+		if t.own != nil {
+			errs = append(errs, t.own.close())
+		}
 	}
-	for _, c := range m.own {
-		errs = append(errs, c.close())
+	if m.collector != nil {
+		errs = append(errs, m.collector.close())
 	}
 	return errors.Join(errs...)
 }

@@ -62,7 +62,7 @@ func (d *deliverer) again(ctx context.Context, records state.Position) error {
 func (d *deliverer) againRows(ctx context.Context, b *batch, upto schema.Position, missing int64) iter.Seq2[load.Row, error] {
 	from := b.pos.Next.Record
 	return func(yield func(load.Row, error) bool) {
-		w := &walk{d: d, b: b, yield: yield, m: mapping{source: d.source.Name, mapper: d.source.Mapper}}
+		w := &walk{d: d, b: b, yield: yield, m: mapping{source: d.source.Name, mapper: d.source.Mapper, undated: true}}
 		if err := w.again(ctx, from, upto, missing); err != nil && !errors.Is(err, errStopped) {
 			yield(load.Row{}, err)
 		}

@@ -28,6 +28,8 @@ type mapping struct {
 	mapper   Mapper
 	tally    state.Tally
 	rejected []schema.Reject // the newest, at most keptRejects
+	// undated: rows are filed under no day.
+	undated bool
 	// all, unless nil, gets the place of every reject.
 	all map[schema.Position]bool
 }
@@ -59,7 +61,10 @@ func (m *mapping) rows(rec segment.Record, o origin) []load.Row {
 	m.tally.Settings += int64(len(res.Settings))
 	m.tally.FannedOut += int64(n - 1)
 	rows := make([]load.Row, 0, n)
-	day, _ := eventDay(rec, o)
+	day := ""
+	if len(res.Events) > 0 && !m.undated {
+		day, _ = eventDay(rec, o)
+	}
 	for i := range res.Events {
 		rows = append(rows, load.Row{At: rec.At, Day: day, Event: &res.Events[i]})
 	}

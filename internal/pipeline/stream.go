@@ -74,7 +74,7 @@ func (d *deliverer) records(ctx context.Context, pos state.Position) error {
 	b.kept = func(t state.Tally, s load.Sent) { d.report.Add(t); d.report.Sent.Add(s) }
 	from := pos.Next
 	return b.deliver(ctx, func(yield func(load.Row, error) bool) {
-		w := &walk{d: d, b: b, yield: yield, m: mapping{source: d.source.Name, mapper: d.source.Mapper}}
+		w := &walk{d: d, b: b, yield: yield, m: mapping{source: d.source.Name, mapper: d.source.Mapper, undated: true}}
 		if err := w.all(ctx, from); err != nil && !errors.Is(err, errStopped) {
 			yield(load.Row{}, err)
 		}

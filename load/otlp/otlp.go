@@ -60,6 +60,9 @@ func New(o Options) (*Sink, error) {
 		return nil, fmt.Errorf("sink %s: %w", o.Name, err)
 	}
 	s := o.Stream
+	if s.MaxBytes == 0 {
+		s.MaxBytes = maxBody
+	}
 	s.Name, s.Now = o.Name, o.Now
 	return &Sink{Sink: stream.New(p, s), protocol: p}, nil
 }

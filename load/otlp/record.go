@@ -37,21 +37,21 @@ func severity(id int32) uint64 {
 // of ScopeLogs.
 func appendRecord(dst []byte, ev *schema.Event, now time.Time, raw bool) []byte {
 	e := &encoder{b: dst}
-	record := e.open(scopeLogsRecords)
+	record := e.openWide(scopeLogsRecords)
 	e.fixed64(recordTime, nanos(ev.Time))
 	if n := severity(ev.SeverityID); n > 0 {
 		e.varint(recordSeverityNumber, n)
 	}
 	e.text(recordSeverityText, ev.Severity)
-	body := e.open(recordBody)
-	list := e.open(anyList)
+	body := e.openWide(recordBody)
+	list := e.openWide(anyList)
 	writeEvent(object{e, listValues}, ev, raw)
-	e.close(list)
-	e.close(body)
+	e.closeWide(list, 2)
+	e.closeWide(body, 2)
 	writeAttributes(object{e, recordAttributes}, ev, raw)
 	e.fixed64(recordObserved, nanos(now.UnixMilli()))
 	e.text(recordEventName, eventName(ev))
-	e.close(record)
+	e.closeWide(record, 2)
 	return e.b
 }
 

@@ -15,6 +15,11 @@ import (
 
 const (
 	protobufType = "application/x-protobuf"
+	// maxBody is how large a request is before compression. The specification has
+	// no limit; collectors take 4 MiB and more, and of one that takes less the
+	// requests are made smaller. Each is a way there and back, and a position to be
+	// written down.
+	maxBody = 4_000_000
 	// maxRecord is how large a record may be before its raw record is left out:
 	// many stores take no larger one.
 	maxRecord = 1_000_000

@@ -52,30 +52,70 @@ const (
 // types, because those take a tree of some hundred objects for each event.
 type encoder struct{ b []byte }
 
+// bytesTag begins a field that has a length. All fields here are numbered below
+// 16, so that it is one byte.
+func bytesTag(field protowire.Number) byte { return byte(field<<3) | tagBytes }
+
+// The tags that stand before each key and value.
+const (
+	tagBytes  = byte(protowire.BytesType)
+	tagKey    = byte(keyValueKey<<3) | tagBytes
+	tagValue  = byte(keyValueValue<<3) | tagBytes
+	tagString = byte(anyString<<3) | tagBytes
+	tagBool   = byte(anyBool<<3) | byte(protowire.VarintType)
+	tagInt    = byte(anyInt<<3) | byte(protowire.VarintType)
+	tagDouble = byte(anyDouble<<3) | byte(protowire.Fixed64Type)
+)
+
+// appendLength is [protowire.AppendVarint] of a length, of which most are small.
+func appendLength(b []byte, n int) []byte {
+	if n < 1<<7 {
+		return append(b, byte(n)) //nolint:gosec // it is small
+	}
+	if n < 1<<14 {
+		return append(b, byte(n)|1<<7, byte(n>>7)) //nolint:gosec // seven bits each
+	}
+	return protowire.AppendVarint(b, uint64(n))
+}
+
 // open begins a message in a field, and returns what close needs to end it.
 func (e *encoder) open(field protowire.Number) int {
-	e.b = protowire.AppendTag(e.b, field, protowire.BytesType)
-	e.b = append(e.b, 0) // enough for the length of most
+	e.b = append(e.b, bytesTag(field), 0) // enough for the length of most
 	return len(e.b)
 }
 
-func (e *encoder) close(start int) {
+func (e *encoder) close(start int) { e.closeWide(start, 1) }
+
+// openWide is open for a message of 128 bytes or more, which are then not moved
+// to make room for the length; closeWide ends it.
+func (e *encoder) openWide(field protowire.Number) int {
+	e.b = append(e.b, bytesTag(field), 0, 0)
+	return len(e.b)
+}
+
+// closeWide writes the length of a message before it, where there are room bytes
+// for it, or makes them fit.
+func (e *encoder) closeWide(start, room int) {
 	n := len(e.b) - start
-	var room [binary.MaxVarintLen64]byte
-	length := binary.AppendUvarint(room[:0], uint64(n)) //nolint:gosec // a length
-	if more := len(length) - 1; more > 0 {
+	var buf [binary.MaxVarintLen64]byte
+	length := appendLength(buf[:0], n)
+	switch more := len(length) - room; {
+	case more > 0:
 		e.b = append(e.b, length[:more]...)
 		copy(e.b[start+more:], e.b[start:start+n])
+	case more < 0:
+		copy(e.b[start+more:], e.b[start:])
+		e.b = e.b[:len(e.b)+more]
 	}
-	copy(e.b[start-1:], length)
+	copy(e.b[start-room:], length)
 }
 
 func (e *encoder) text(field protowire.Number, v string) {
 	if v == "" {
 		return
 	}
-	e.b = protowire.AppendTag(e.b, field, protowire.BytesType)
-	e.b = protowire.AppendString(e.b, valid(v))
+	v = valid(v)
+	e.b = append(appendLength(append(e.b, bytesTag(field)), len(v)), v...)
 }
 
 func (e *encoder) fixed64(field protowire.Number, v uint64) {
@@ -126,25 +166,27 @@ func (o object) text(key, v string) {
 	}
 }
 
-// must writes text even if it is empty. Its lengths are known before.
+// must writes text even if it is empty.
 func (o object) must(key, v string) {
 	v = valid(v)
-	value := 1 + protowire.SizeBytes(len(v))
-	pair := 1 + protowire.SizeBytes(len(key)) + 1 + protowire.SizeBytes(value)
-	b := protowire.AppendTag(o.e.b, o.field, protowire.BytesType)
-	b = protowire.AppendVarint(b, uint64(pair)) //nolint:gosec // a length
-	b = protowire.AppendTag(b, keyValueKey, protowire.BytesType)
-	b = protowire.AppendString(b, key)
-	b = protowire.AppendTag(b, keyValueValue, protowire.BytesType)
-	b = protowire.AppendVarint(b, uint64(value)) //nolint:gosec // a length
-	b = protowire.AppendTag(b, anyString, protowire.BytesType)
-	o.e.b = protowire.AppendString(b, v)
+	o.head(key, tagString, protowire.SizeBytes(len(v)))
+	o.e.b = append(appendLength(o.e.b, len(v)), v...)
+}
+
+// head appends all that stands before a value of that many bytes, which has that
+// tag. Lengths that are known before move nothing.
+func (o object) head(key string, value byte, n int) {
+	n++ // the tag
+	pair := 1 + protowire.SizeBytes(len(key)) + 1 + protowire.SizeBytes(n)
+	b := appendLength(append(o.e.b, bytesTag(o.field)), pair)
+	b = append(appendLength(append(b, tagKey), len(key)), key...)
+	o.e.b = append(appendLength(append(b, tagValue), n), value)
 }
 
 func (o object) int(key string, v int64) {
-	pair, value := o.key(key)
-	o.e.varint(anyInt, uint64(v)) //nolint:gosec // how protobuf writes what is below 0
-	o.end(pair, value)
+	n := uint64(v) //nolint:gosec // how protobuf writes what is below 0
+	o.head(key, tagInt, protowire.SizeVarint(n))
+	o.e.b = protowire.AppendVarint(o.e.b, n)
 }
 
 func (o object) int64(key string, v *int64) {
@@ -163,19 +205,16 @@ func (o object) bool(key string, v *bool) {
 	if v == nil {
 		return
 	}
-	pair, value := o.key(key)
-	o.e.varint(anyBool, protowire.EncodeBool(*v))
-	o.end(pair, value)
+	o.head(key, tagBool, 1)
+	o.e.b = protowire.AppendVarint(o.e.b, protowire.EncodeBool(*v))
 }
 
 func (o object) float(key string, v *float64) {
 	if v == nil {
 		return
 	}
-	pair, value := o.key(key)
-	o.e.b = protowire.AppendTag(o.e.b, anyDouble, protowire.Fixed64Type)
+	o.head(key, tagDouble, 8)
 	o.e.b = protowire.AppendFixed64(o.e.b, math.Float64bits(*v))
-	o.end(pair, value)
 }
 
 func (o object) time(key string, v *time.Time) {
@@ -183,7 +222,9 @@ func (o object) time(key string, v *time.Time) {
 		return
 	}
 	var room [len(time.RFC3339Nano) + 8]byte
-	o.must(key, string(v.AppendFormat(room[:0], time.RFC3339Nano)))
+	text := v.AppendFormat(room[:0], time.RFC3339Nano)
+	o.head(key, tagString, protowire.SizeBytes(len(text)))
+	o.e.b = append(appendLength(o.e.b, len(text)), text...)
 }
 
 func (o object) texts(key string, vs []string) {
@@ -193,10 +234,9 @@ func (o object) texts(key string, vs []string) {
 	pair, value := o.key(key)
 	array := o.e.open(anyArray)
 	for _, v := range vs {
-		item := o.e.open(arrayValues)
-		o.e.b = protowire.AppendTag(o.e.b, anyString, protowire.BytesType)
-		o.e.b = protowire.AppendString(o.e.b, valid(v))
-		o.e.close(item)
+		v = valid(v)
+		b := appendLength(append(o.e.b, bytesTag(arrayValues)), 1+protowire.SizeBytes(len(v)))
+		o.e.b = append(appendLength(append(b, tagString), len(v)), v...)
 	}
 	o.e.close(array)
 	o.end(pair, value)
@@ -209,7 +249,9 @@ func (o object) pairs(key string, v map[string]string) {
 	}
 	pair, value := o.key(key)
 	list := o.e.open(anyList)
-	keys := slices.Sorted(maps.Keys(v))
+	var room [48]string
+	keys := slices.AppendSeq(room[:0], maps.Keys(v))
+	slices.Sort(keys)
 	for _, k := range keys {
 		object{o.e, listValues}.must(validKey(k, keys), v[k])
 	}
@@ -258,6 +300,5 @@ func nestAll[T any](o object, key string, vs []T, write func(object, *T)) {
 
 // length begins a field of n bytes that follow.
 func (e *encoder) length(field protowire.Number, n int) {
-	e.b = protowire.AppendTag(e.b, field, protowire.BytesType)
-	e.b = protowire.AppendVarint(e.b, uint64(n)) //nolint:gosec // a length
+	e.b = appendLength(append(e.b, bytesTag(field)), n)
 }
