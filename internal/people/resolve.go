@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"path"
 	"slices"
@@ -170,37 +171,20 @@ func (r *resolver) nameOf(p *reconcile.Person) Name {
 type history []reconcile.Person
 
 // histories returns the whole histories of the accounts one of whose rows is
-// wanted. The table is sorted by account. Accounts it lacks, for their source is
-// compared with none, have one of a row made up of what users says.
+// wanted. Accounts the table lacks, for their source is compared with none, have
+// one of a row made up of what users says.
 func (r *resolver) histories(ctx context.Context, wanted func(p *reconcile.Person) bool) ([]history, error) {
 	var found []history
-	var h history
-	var want bool
 	compared := map[string]bool{}
-	end := func() {
-		if want {
-			found = append(found, slices.Clone(h))
-		}
-		h, want = h[:0], false
-	}
-	for p, err := range lake.ReadColumns[reconcile.Person](ctx, r.store, table) {
-		if err == nil {
-			err = ctx.Err()
-		}
-		if errors.Is(err, blob.ErrNotExist) {
-			break
-		}
+	for h, err := range r.accounts(ctx) {
 		if err != nil {
 			return nil, fmt.Errorf("look up persons: %w", err)
 		}
-		if len(h) > 0 && (h[0].Source != p.Source || h[0].UserID != p.UserID) {
-			end()
+		compared[h[0].Source] = true
+		if slices.ContainsFunc(h, func(p reconcile.Person) bool { return wanted(&p) }) {
+			found = append(found, slices.Clone(h))
 		}
-		compared[p.Source] = true
-		h = append(h, p)
-		want = want || wanted(&p)
 	}
-	end()
 	for a, u := range r.users {
 		p := reconcile.Person{Source: a.source, UserID: a.id, UserName: u.UserName, PersonKey: reconcile.PersonKey(a.id)}
 		if !compared[a.source] && wanted(&p) {
@@ -208,6 +192,36 @@ func (r *resolver) histories(ctx context.Context, wanted func(p *reconcile.Perso
 		}
 	}
 	return found, nil
+}
+
+// accounts yields the table account by account, as it is sorted; nothing where
+// there is none. Each is valid until the next.
+func (r *resolver) accounts(ctx context.Context) iter.Seq2[history, error] {
+	return func(yield func(history, error) bool) {
+		var h history
+		for p, err := range lake.ReadColumns[reconcile.Person](ctx, r.store, table) {
+			if err == nil {
+				err = ctx.Err()
+			}
+			if errors.Is(err, blob.ErrNotExist) {
+				return
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if len(h) > 0 && (h[0].Source != p.Source || h[0].UserID != p.UserID) {
+				if !yield(h, nil) {
+					return
+				}
+				h = h[:0]
+			}
+			h = append(h, p)
+		}
+		if len(h) > 0 {
+			yield(h, nil)
+		}
+	}
 }
 
 // newest is the row that says how it is, or was in the end.
@@ -231,18 +245,25 @@ func (r *resolver) keysOf(named []history) (keys []string, doubtful []history) {
 	if len(keys) == 0 && onePerson(called) {
 		keys, called = append(keys, called[0].newest().PersonKey), nil
 	}
-	if len(keys) == 0 && len(called) == 0 && len(doubtful) == 0 {
-		// It was a name, or a key, that nobody has any more.
-		for _, h := range once {
-			for i := range h {
-				if r.nameOf(&h[i]) != "" {
-					keys = append(keys, h[i].PersonKey)
-				}
+	doubtful = append(doubtful, called...)
+	if len(keys) == 0 && len(doubtful) == 0 {
+		keys = r.formerKeys(once)
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys), doubtful
+}
+
+// formerKeys are the keys of whoever had a name, or is of a key, that nobody has
+// any more.
+func (r *resolver) formerKeys(once []history) (keys []string) {
+	for _, h := range once {
+		for i := range h {
+			if r.nameOf(&h[i]) != "" {
+				keys = append(keys, h[i].PersonKey)
 			}
 		}
 	}
-	slices.Sort(keys)
-	return slices.Compact(keys), append(doubtful, called...)
+	return keys
 }
 
 func onePerson(all []history) bool {

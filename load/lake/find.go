@@ -99,21 +99,29 @@ func (r *Reader) Find(ctx context.Context, q Query) iter.Seq2[Found, error] {
 		}
 		found := inOrder(ctx, s.probes, s.objects(ctx), s.probe)
 		for some, err := range inOrder(ctx, s.loads, s.stretches(found), s.load) {
-			for _, f := range some.events {
-				if !yield(f, nil) {
-					return
-				}
-			}
-			for _, err := range append(some.errs, err) {
-				if err != nil && !yield(Found{}, err) {
-					return
-				}
-			}
-			if err != nil && !errors.As(err, new(*ObjectError)) {
+			if !some.yield(yield) || err != nil && (!yield(Found{}, err) || !isOfObject(err)) {
 				return
 			}
 		}
 	}
+}
+
+// isOfObject says that an error concerns one object only.
+func isOfObject(err error) bool { return errors.As(err, new(*ObjectError)) }
+
+// yield yields what was loaded, and what was not.
+func (l loaded) yield(yield func(Found, error) bool) bool {
+	for _, f := range l.events {
+		if !yield(f, nil) {
+			return false
+		}
+	}
+	for _, err := range l.errs {
+		if !yield(Found{}, err) {
+			return false
+		}
+	}
+	return true
 }
 
 // search is one call of Find.
@@ -237,35 +245,58 @@ func firstList(lists []*objectList) (first *objectList) {
 	return first
 }
 
+// folder is a day of a source.
+type folder struct {
+	day, source string
+	layout      layout
+}
+
 // backward lists the days first, and each day's objects as they are needed: a
 // store lists forward only.
 func (s *search) backward(ctx context.Context) iter.Seq2[eventsObject, error] {
 	return func(yield func(eventsObject, error) bool) {
-		type folder struct {
-			day, source string
-			layout      layout
-		}
-		var folders []folder
-		for o, err := range s.forward(ctx) {
-			if err != nil {
-				yield(eventsObject{}, err)
-				return
-			}
-			if f := (folder{o.day, o.source, o.layout}); len(folders) == 0 || folders[len(folders)-1] != f {
-				folders = append(folders, f)
-			}
+		folders, err := s.folders(ctx)
+		if err != nil {
+			yield(eventsObject{}, err)
+			return
 		}
 		for _, f := range slices.Backward(folders) {
-			prefix := tablePrefix(f.layout, eventsTable, f.source) + f.day + "/"
-			for info, err := range s.reader.store.List(ctx, prefix, "") {
-				if err != nil {
-					err = fmt.Errorf("list %s: %w", prefix, err)
-				} else if !strings.HasSuffix(info.Key, f.layout.extension()) {
-					continue
-				}
-				if !yield(eventsObject{source: f.source, layout: f.layout, info: info, day: f.day}, err) || err != nil {
+			for o, err := range s.folder(ctx, f) {
+				if !yield(o, err) || err != nil {
 					return
 				}
+			}
+		}
+	}
+}
+
+func (s *search) folders(ctx context.Context) ([]folder, error) {
+	var all []folder
+	for o, err := range s.forward(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if f := (folder{o.day, o.source, o.layout}); len(all) == 0 || all[len(all)-1] != f {
+			all = append(all, f)
+		}
+	}
+	return all, nil
+}
+
+// folder yields the objects of a folder.
+func (s *search) folder(ctx context.Context, f folder) iter.Seq2[eventsObject, error] {
+	return func(yield func(eventsObject, error) bool) {
+		prefix := tablePrefix(f.layout, eventsTable, f.source) + f.day + "/"
+		for info, err := range s.reader.store.List(ctx, prefix, "") {
+			if err != nil {
+				yield(eventsObject{}, fmt.Errorf("list %s: %w", prefix, err))
+				return
+			}
+			if !strings.HasSuffix(info.Key, f.layout.extension()) {
+				continue
+			}
+			if !yield(eventsObject{source: f.source, layout: f.layout, info: info, day: f.day}, nil) {
+				return
 			}
 		}
 	}
@@ -374,34 +405,35 @@ type stretch struct {
 func (s *search) stretches(found iter.Seq2[probed, error]) iter.Seq2[stretch, error] {
 	return func(yield func(stretch, error) bool) {
 		left := s.q.Limit
-		day := stretch{}
-		flush := func() bool {
-			s.sort(day.hits)
-			if s.q.Limit > 0 {
-				day.hits = day.hits[:min(left, len(day.hits))]
-				left -= len(day.hits)
-			}
-			ok := day.cut(yield)
-			day = stretch{}
-			return ok && (s.q.Limit == 0 || left > 0)
-		}
+		var day stretch
 		for p, err := range found {
-			if err != nil {
-				if !yield(stretch{}, err) {
-					return
-				}
-				continue
+			if err != nil && !yield(stretch{}, err) {
+				return
 			}
 			if len(p.hits) == 0 {
 				continue
 			}
-			if len(day.objects) > 0 && day.objects[0].day != p.object.day && !flush() {
-				return
+			if len(day.objects) > 0 && day.objects[0].day != p.object.day {
+				if !s.flush(day, &left, yield) {
+					return
+				}
+				day = stretch{}
 			}
 			day.add(p)
 		}
-		flush()
+		s.flush(day, &left, yield)
 	}
+}
+
+// flush yields a day's hits, as many as are left of the limit, and says whether more
+// are wanted.
+func (s *search) flush(day stretch, left *int, yield func(stretch, error) bool) bool {
+	s.sort(day.hits)
+	if s.q.Limit > 0 {
+		day.hits = day.hits[:min(*left, len(day.hits))]
+		*left -= len(day.hits)
+	}
+	return day.cut(yield) && (s.q.Limit == 0 || *left > 0)
 }
 
 func (s *search) sort(hits []hit) {
@@ -463,7 +495,7 @@ func (s *search) load(ctx context.Context, some stretch) (loaded, error) {
 		err := s.loadFrom(ctx, o, rows, func(n int, e *schema.Event) {
 			events[indexes[n]], have[indexes[n]] = Found{Source: o.source, Event: *e}, true
 		})
-		if err != nil && !errors.As(err, new(*ObjectError)) {
+		if err != nil && !isOfObject(err) {
 			return loaded{}, err
 		}
 		if err != nil {

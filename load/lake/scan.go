@@ -240,40 +240,42 @@ func (g *groupScan) people() ([]int64, error) {
 }
 
 // named returns the rows whose user under parent is the person.
-func (g *groupScan) named(parent []string) ([]int64, error) {
-	var rows []int64
-	m := g.match
+func (g *groupScan) named(parent []string) (rows []int64, err error) {
 	known := map[int64]bool{} // those that have an id, where that matters
 	for _, name := range []string{"uid", "uid_alt"} {
-		err := g.each(append(slices.Clone(parent), name), func(row int64, v parquet.Value) {
-			if v.IsNull() || len(v.ByteArray()) == 0 {
-				return
-			}
-			if when := m.ids[string(v.ByteArray())]; when != nil && when.hold(g.timeOf(row)) {
+		err = errors.Join(err, g.each(append(slices.Clone(parent), name), func(row int64, v parquet.Value) {
+			if g.isID(row, v) {
 				rows = append(rows, row)
 			}
-			if len(m.aliases) > 0 {
+			if len(g.match.aliases) > 0 && !v.IsNull() && len(v.ByteArray()) > 0 {
 				known[row] = true
 			}
-		})
-		if err != nil {
-			return nil, err
-		}
+		}))
 	}
 	for _, name := range []string{"name", "email_addr"} {
-		err := g.each(append(slices.Clone(parent), name), func(row int64, v parquet.Value) {
-			if v.IsNull() {
-				return
-			}
-			if s := string(v.ByteArray()); m.name(s) || len(m.aliases) > 0 && !known[row] && m.alias(s, g.timeOf(row)) {
+		err = errors.Join(err, g.each(append(slices.Clone(parent), name), func(row int64, v parquet.Value) {
+			if g.isName(row, v, known) {
 				rows = append(rows, row)
 			}
-		})
-		if err != nil {
-			return nil, err
-		}
+		}))
 	}
-	return rows, nil
+	return rows, err
+}
+
+func (g *groupScan) isID(row int64, v parquet.Value) bool {
+	if v.IsNull() || len(v.ByteArray()) == 0 {
+		return false
+	}
+	when := g.match.ids[string(v.ByteArray())]
+	return when != nil && when.hold(g.timeOf(row))
+}
+
+func (g *groupScan) isName(row int64, v parquet.Value, known map[int64]bool) bool {
+	if v.IsNull() {
+		return false
+	}
+	name := string(v.ByteArray())
+	return g.match.name(name) || len(g.match.aliases) > 0 && !known[row] && g.match.alias(name, g.timeOf(row))
 }
 
 // timeOf is the time of a row, where it matters.
