@@ -111,8 +111,8 @@ fmt: $(GOLANGCI) ## Format the code
 	cd integration && $(GOLANGCI) fmt
 
 .PHONY: bench
-bench: build ## Measure the program: records/s beside a limit, and peak memory; BENCHFLAGS=-large=false for less
-	go run ./internal/bench $(BENCHFLAGS)
+bench: build $(if $(findstring find,$(BENCHFLAGS)),$(DUCKDB)/.done) ## Measure the program: records/s beside a limit, and peak memory; BENCHFLAGS=-large=false for less, '-only find' against DuckDB
+	IDTRAIL_DUCKDB='$(DUCKDB)' go run ./internal/bench $(BENCHFLAGS)
 
 .PHONY: bench-siem
 bench-siem: build $(OTELCOL)/.done ## Measure delivery against an OpenTelemetry Collector and a bare client; BENCHFLAGS='-events 1000000' for more

@@ -48,7 +48,7 @@ func WriteCSV(w io.Writer, rows iter.Seq2[Drift, error]) error {
 	for i, c := range columns {
 		values[i] = c.name
 	}
-	if err := writeRecord(out, values); err != nil {
+	if err := WriteRecord(out, values); err != nil {
 		return err
 	}
 	for d, err := range rows {
@@ -56,20 +56,22 @@ func WriteCSV(w io.Writer, rows iter.Seq2[Drift, error]) error {
 			return err
 		}
 		for i, c := range columns {
-			values[i] = disarm(c.value(&d))
+			values[i] = c.value(&d)
 		}
-		if err := writeRecord(out, values); err != nil {
+		if err := WriteRecord(out, values); err != nil {
 			return err
 		}
 	}
 	return out.Flush()
 }
 
-// writeRecord does by itself what encoding/csv cannot: end lines with CR LF and
-// yet leave line ends inside a value as they are.
-func writeRecord(w io.Writer, values []string) error {
+// WriteRecord writes one line of CSV as [WriteCSV] does, for other tables. It does
+// by itself what encoding/csv cannot: end lines with CR LF and yet leave line ends
+// inside a value as they are.
+func WriteRecord(w io.Writer, values []string) error {
 	quoted := make([]string, len(values))
 	for i, v := range values {
+		v = disarm(v)
 		if strings.ContainsAny(v, "\",\r\n") || strings.HasPrefix(v, " ") || strings.HasSuffix(v, " ") {
 			v = `"` + strings.ReplaceAll(v, `"`, `""`) + `"`
 		}

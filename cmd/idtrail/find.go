@@ -1,27 +1,27 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
-	"fmt"
-	"iter"
+	"errors"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/idtrail/idtrail/internal/blob"
 	"github.com/idtrail/idtrail/internal/config"
+	"github.com/idtrail/idtrail/internal/people"
 	"github.com/idtrail/idtrail/load/lake"
-	"github.com/idtrail/idtrail/schema"
 )
 
 // findFlags are how find was called.
 type findFlags struct {
-	user, since, until string
-	sources            []string
-	limit              int
+	user, ip, since, until       string
+	sources, classes, activities []string
+	failed, newest, csv          bool
+	onlyThis, candidates         bool
+	limit                        int
 }
 
 func (a *app) findCommand() *cobra.Command {
@@ -30,20 +30,38 @@ func (a *app) findCommand() *cobra.Command {
 		Use:   "find",
 		Short: "Show what a person did, out of the lake",
 		Long: `Find reads the events of one person back from the lake, of all sources, oldest
-first. The person is named by an id, or by a user name or an e-mail address in
-any case; who did something to the person is found too. It needs no other tool,
-and no secret but the right to read the lake.`,
+first. The person is named by an id, by a user name or an e-mail address in any
+case, or by a person key; who did something to the person is found too. It needs
+no other tool, and no secret but the right to read the lake.
+
+Accounts that table persons links to the one named are followed, and shown with
+the rule that linked them; one that was the person's for a time, for that time
+only. What only has the same e-mail address is no proof: it is shown, and
+followed with --candidates.
+
+An object that cannot be read is named, the others are searched all the same,
+and the exit code is 3.`,
 		Example: `  idtrail find --user jane@example.com --since 7d
   idtrail find --user 'auth0|5f7c8ec7' --since 2026-11-01 --until 2026-11-08
+  idtrail find --user jane@example.com --failed --newest --limit 20
+  idtrail find --ip 203.0.113.0/24 --since 24h --class authentication
   idtrail find --user jane@example.com --since 24h --json | jq .event.message`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.find(cmd.Context(), f) },
 	}
-	cmd.Flags().StringVar(&f.user, "user", "", "id, user name or e-mail address (required)")
+	cmd.Flags().StringVar(&f.user, "user", "", "id, user name, e-mail address or person key")
+	cmd.Flags().StringVar(&f.ip, "ip", "", "only from this address, or network as 203.0.113.0/24; of anybody without --user")
 	cmd.Flags().StringVar(&f.since, "since", "7d", "from when on: a span (7d, 36h) or a time")
 	cmd.Flags().StringVar(&f.until, "until", "", "up to when: a span before now, or a time")
 	cmd.Flags().StringSliceVar(&f.sources, "source", nil, "only these sources")
-	cmd.Flags().IntVar(&f.limit, "limit", 0, "at most so many events")
+	cmd.Flags().StringSliceVar(&f.classes, "class", nil, "only these classes, by name or number: authentication, 3001")
+	cmd.Flags().StringSliceVar(&f.activities, "activity", nil, "only these activities, by name or number: logon")
+	cmd.Flags().BoolVar(&f.failed, "failed", false, "only what did not succeed")
+	cmd.Flags().BoolVar(&f.newest, "newest", false, "newest first")
+	cmd.Flags().IntVar(&f.limit, "limit", 0, "at most so many events, the oldest, or with --newest the newest")
+	cmd.Flags().BoolVar(&f.onlyThis, "only-this-account", false, "follow no links to other accounts")
+	cmd.Flags().BoolVar(&f.candidates, "candidates", false, "follow accounts, too, that may be the same person's without proof")
+	cmd.Flags().BoolVar(&f.csv, "csv", false, "one line of CSV an event, for a spreadsheet")
 	return cmd
 }
 
@@ -64,15 +82,78 @@ func (a *app) find(ctx context.Context, f findFlags) error {
 	if err := known(ctx, c, reader, q.Sources); err != nil {
 		return err
 	}
-	p := a.foundPrinter(c, q.User)
-	a.term.during(func() string { return "searching " + c.Lake.URL }, func() { err = p.all(reader.Find(ctx, q)) })
+	p := a.foundPrinter(c, f)
+	a.term.during(func() string { return "searching " + c.Lake.URL }, func() { err = a.findIn(ctx, store, q, f, p) })
+	return err
+}
+
+// findIn looks up who is meant, and prints what is found of them.
+func (a *app) findIn(ctx context.Context, store blob.Store, q lake.Query, f findFlags, p *foundPrinter) error {
+	lookup := a.follow(ctx, store, f, p, &q)
+	if lookup != nil && ctx.Err() != nil {
+		return lookup
+	}
+	if lookup != nil {
+		a.log.Error("linked accounts are not known, and not searched", "error", lookup)
+	}
+	missing := 0
+	for found, err := range lake.Open(store).Find(ctx, q) {
+		a.term.clear() // where both go to one terminal, the line is taken away first
+		if object, ok := errors.AsType[*lake.ObjectError](err); ok {
+			missing++
+			a.log.Error("an object was not searched", "key", object.Key, "error", object.Err)
+			continue
+		}
+		if err == nil {
+			err = p.print(&found)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := p.end(q); err != nil {
+		return err
+	}
+	if missing > 0 {
+		return exitQuietly(exitPartly, many(int64(missing), "object")+" could not be read")
+	}
+	if lookup != nil {
+		return exitQuietly(exitPartly, "linked accounts are not known")
+	}
+	return nil
+}
+
+// follow adds the accounts of whoever is looked for to the query, and shows them.
+func (a *app) follow(ctx context.Context, store blob.Store, f findFlags, p *foundPrinter, q *lake.Query) error {
+	if f.onlyThis || f.user == "" {
+		return nil
+	}
+	profile, err := people.Resolve(ctx, store, f.user)
 	if err != nil {
 		return err
 	}
-	if p.printed == 0 && !a.json {
-		return a.printf("nothing found of %s %s\n", printable(q.User), spanOf(q))
+	if f.candidates {
+		profile.Accounts = append(profile.Accounts, profile.Candidates...)
 	}
-	return nil
+	for _, account := range profile.Accounts {
+		q.Accounts = append(q.Accounts, lakeAccounts(account)...)
+	}
+	return p.begin(profile)
+}
+
+// lakeAccounts are what events may name an account by.
+func lakeAccounts(a people.Account) []lake.Account {
+	first := lake.Account{ID: a.UserID, Name: a.UserName}
+	if a.From != nil {
+		first.From = *a.From
+	}
+	if a.To != nil {
+		first.To = *a.To
+	}
+	if a.Email == "" {
+		return []lake.Account{first}
+	}
+	return []lake.Account{first, {Name: a.Email, From: first.From, To: first.To}}
 }
 
 func spanOf(q lake.Query) string {
@@ -84,12 +165,12 @@ func spanOf(q lake.Query) string {
 }
 
 func (a *app) query(f findFlags) (lake.Query, error) {
-	q := lake.Query{User: f.user, Sources: f.sources, Limit: f.limit}
-	if f.user == "" {
-		return q, usage("add --user with an id, a user name or an e-mail address", "find needs to know whom")
+	q := lake.Query{
+		User: f.user, From: f.ip, Sources: f.sources, Limit: f.limit, Classes: f.classes, Activities: f.activities,
+		Failed: f.failed, Newest: f.newest, Brief: !a.json && !f.csv,
 	}
-	if f.limit < 0 {
-		return q, usage("write 0 for all", "--limit %d is less than nothing", f.limit)
+	if err := checkFind(a.json, f); err != nil {
+		return q, err
 	}
 	var err error
 	if q.Since, err = a.timeFlag("--since", f.since); err != nil {
@@ -105,6 +186,23 @@ func (a *app) query(f findFlags) (lake.Query, error) {
 		return q, usage("swap them, or leave --until out for up to now", "--since %s is not before --until %s", f.since, f.until)
 	}
 	return q, nil
+}
+
+func checkFind(asJSON bool, f findFlags) error {
+	switch {
+	case f.user == "" && f.ip == "":
+		return usage("add --user with an id, a user name or an e-mail address", "find needs to know whom")
+	case f.limit < 0:
+		return usage("write 0 for all", "--limit %d is less than nothing", f.limit)
+	case asJSON && f.csv:
+		return usage("choose one", "--json and --csv are two forms")
+	case f.onlyThis && f.candidates:
+		return usage("choose one", "--only-this-account follows nothing, --candidates more than is proven")
+	case f.ip != "" && lake.CheckFrom(f.ip) != nil:
+		return usage("write it as 203.0.113.7, 2001:db8::7 or 203.0.113.0/24", "--ip: %w", lake.CheckFrom(f.ip))
+	default:
+		return nil
+	}
 }
 
 func (a *app) timeFlag(name, text string) (time.Time, error) {
@@ -133,125 +231,4 @@ func known(ctx context.Context, c *config.Config, reader *lake.Reader, names []s
 		}
 	}
 	return nil
-}
-
-// foundPrinter prints events as they come: each one JSON object, or one line.
-type foundPrinter struct {
-	a    *app
-	user string
-	// sourceWidth fits the names of the config's sources; width is that of the
-	// terminal, 0 where there is none to cut lines for.
-	sourceWidth, width int
-	printed            int
-}
-
-func (a *app) foundPrinter(c *config.Config, user string) *foundPrinter {
-	p := &foundPrinter{a: a, user: user, sourceWidth: len("SOURCE"), width: a.outWidth()}
-	for _, s := range c.Sources {
-		p.sourceWidth = max(p.sourceWidth, len(s.Name))
-	}
-	return p
-}
-
-func (p *foundPrinter) all(found iter.Seq2[lake.Found, error]) error {
-	for f, err := range found {
-		if err != nil {
-			return err
-		}
-		p.a.term.clear() // where both go to one terminal, the line is taken away first
-		if err := p.print(f); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (p *foundPrinter) print(f lake.Found) error {
-	p.printed++
-	if p.a.json {
-		e := json.NewEncoder(p.a.Out)
-		e.SetEscapeHTML(false)
-		if err := e.Encode(map[string]any{"source": f.Source, "event": f.Event}); err != nil {
-			return fmt.Errorf("write result: %w", err)
-		}
-		return nil
-	}
-	if p.printed == 1 {
-		if err := p.line("TIME (UTC)", "SOURCE", "STATUS", "FROM", "WHAT"); err != nil {
-			return err
-		}
-	}
-	e := &f.Event
-	return p.line(e.TimeDT.UTC().Format(time.DateTime), f.Source, e.Status, from(e), what(e)+by(e, p.user))
-}
-
-// line prints the columns. On a terminal what does not fit goes on below.
-func (p *foundPrinter) line(at, source, status, from, what string) error {
-	line := printable(fmt.Sprintf("%-19s  %-*s  %-7s  %-15s  %s", at, p.sourceWidth, source, status, from, what))
-	return p.a.printf("%s\n", wrap(strings.TrimRight(line, " "), p.width, len(time.DateTime)+len(columnGap)))
-}
-
-// wrap breaks a line at spaces, or where there is none within words, so that no
-// part is longer than width; all but the first are indented, by less where that
-// leaves no room. A width of 0 breaks nothing.
-func wrap(line string, width, indent int) string {
-	rest := []rune(line)
-	if width <= 0 || len(rest) <= width {
-		return line
-	}
-	if indent > width/2 {
-		indent = min(len("    "), width/2)
-	}
-	var text strings.Builder
-	for room := width; len(rest) > room; room = width - indent {
-		end := room
-		for i := room; i > indent; i-- {
-			if rest[i] == ' ' {
-				end = i
-				break
-			}
-		}
-		text.WriteString(strings.TrimRight(string(rest[:end]), " ") + "\n" + strings.Repeat(" ", indent))
-		rest = []rune(strings.TrimLeft(string(rest[end:]), " "))
-	}
-	return text.String() + string(rest)
-}
-
-// what says what happened: the class and activity, and the vendor's own words.
-func what(e *schema.Event) string {
-	text := e.ClassName + ": " + e.ActivityName
-	detail := e.Message
-	if detail == "" && e.API != nil {
-		detail = e.API.Operation
-	}
-	if detail != "" {
-		text += ", " + detail
-	}
-	if e.StatusDetail != "" && e.StatusDetail != detail {
-		text += " (" + e.StatusDetail + ")"
-	}
-	return text
-}
-
-// by names who did it, where that was not the person looked for.
-func by(e *schema.Event, person string) string {
-	if e.Actor == nil || e.Actor.User == nil {
-		return ""
-	}
-	u := e.Actor.User
-	names := []string{u.Name, u.EmailAddr, u.UID, u.UIDAlt}
-	if slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, person) }) {
-		return ""
-	}
-	if name := cmp.Or(names...); name != "" {
-		return ", by " + name
-	}
-	return ""
-}
-
-func from(e *schema.Event) string {
-	if e.SrcEndpoint == nil {
-		return ""
-	}
-	return cmp.Or(e.SrcEndpoint.IP, e.SrcEndpoint.SvcName)
 }

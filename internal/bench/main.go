@@ -4,7 +4,7 @@
 // in the same run over the same bytes: decompressing the input and parsing its
 // JSON on one core, which any reader has to do. For the sinks that send events,
 // the limit is a bare client that posts the same requests, ready made, to the same
-// receiver; see siem.go.
+// receiver; see siem.go. For find it is DuckDB, which answers the same; see find.go.
 //
 // It is a command and no test: machines differ, and nothing here can fail but
 // the program itself. Run it with make bench.
@@ -34,12 +34,14 @@ import (
 func main() {
 	binary := flag.String("idtrail", "bin/idtrail", "the program to measure")
 	large := flag.Bool("large", true, "also a million records over 400 days, and a million users a side")
-	only := flag.String("only", "", "logs, users, live, siem or verify: only these")
+	only := flag.String("only", "", "logs, users, live, siem or verify: only these; or find, which needs DuckDB, 13 GB and time to make its lake")
 	receive := flag.String("receive", "", "be a receiver of that `kind` until stdin ends; for this program's own use")
 	var r receivers
 	r.flags(flag.CommandLine)
+	var f findOptions
+	f.flags(flag.CommandLine)
 	flag.Parse()
-	if err := begin(context.Background(), &bench{binary: *binary, receivers: r}, *only, *receive, *large); err != nil {
+	if err := begin(context.Background(), &bench{binary: *binary, receivers: r, finds: f}, *only, *receive, *large); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -63,6 +65,14 @@ func (b *bench) run(ctx context.Context, only string, large bool) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	b.dir = dir
+	if only == "find" {
+		return b.find(ctx, b.finds)
+	}
+	return b.parts(ctx, only, large)
+}
+
+// parts measures all but find, which needs a lake that takes long to make.
+func (b *bench) parts(ctx context.Context, only string, large bool) error {
 	fmt.Printf("%-34s %10s %9s %11s %9s %10s\n", "", "records", "seconds", "records/s", "of limit", "peak MiB")
 	sizes := []struct{ logs, days, users int }{{100_000, 2, 100_000}}
 	if large {
@@ -93,6 +103,7 @@ func (b *bench) run(ctx context.Context, only string, large bool) (err error) {
 type bench struct {
 	binary, dir string
 	receivers   receivers
+	finds       findOptions
 	// env is what the program is given beside this process's own.
 	env []string
 	// problems is where the program's errors go; to this one's if nil.

@@ -21,7 +21,7 @@ func newEncoder(l layout, t table, writer string) encoder {
 	case eventsTable:
 		return &parquetEncoder[schema.Event]{
 			row: func(r load.Row) schema.Event { return *r.Event },
-			p:   newParquetFile[schema.Event](writer, "time"),
+			p:   newEventsFile(writer),
 		}
 	case usersTable:
 		return &parquetEncoder[schema.User]{row: userOf, p: newParquetFile[schema.User](writer)}
@@ -43,6 +43,13 @@ func newEncoder(l layout, t table, writer string) encoder {
 			p:   newParquetFile[schema.Gap](writer),
 		}
 	}
+}
+
+// newEventsFile returns a writer of files of events.
+func newEventsFile(writer string) *parquetFile[schema.Event] {
+	p := newParquetFile[schema.Event](writer, "time")
+	p.eachName = eachName
+	return p
 }
 
 func userOf(r load.Row) schema.User {

@@ -45,6 +45,10 @@ type parquetFile[T any] struct {
 	// rows of the open row group, and where it began.
 	rows       int
 	groupStart int64
+	// eachName hands over what a row may be found by, to go to the index; nil for
+	// files without one.
+	eachName func(row *T, add func(name string))
+	names    nameIndexer
 }
 
 // newParquetFile returns a writer of files whose rows the caller sorts by the
@@ -75,12 +79,16 @@ func newParquetFile[T any](writer string, sortedBy ...string) *parquetFile[T] {
 func (p *parquetFile[T]) begin(f *tempFile) error {
 	p.f, p.rows, p.groupStart, p.buf, p.weight = f, 0, 0, p.buf[:0], 0
 	p.w = parquet.NewGenericWriter[T](f, p.options...)
+	p.names.reset()
 	return nil
 }
 
 // add adds a row with so many bytes of payload.
 func (p *parquetFile[T]) add(row T, payload int) error {
 	p.buf = append(p.buf, row)
+	if p.eachName != nil {
+		p.eachName(&p.buf[len(p.buf)-1], p.names.add)
+	}
 	p.weight += payload
 	if len(p.buf) < batchRows && p.weight < batchBytes {
 		return nil
@@ -102,6 +110,7 @@ func (p *parquetFile[T]) writeBuffered() error {
 	if err := p.w.Flush(); err != nil {
 		return err
 	}
+	p.names.endGroup()
 	p.rows, p.groupStart = 0, p.f.size
 	return nil
 }
@@ -112,10 +121,20 @@ func (p *parquetFile[T]) finish() error {
 			return err
 		}
 	}
+	if p.rows > 0 {
+		p.names.endGroup()
+	}
 	if err := p.w.Close(); err != nil {
 		return err
 	}
-	return slimFooter(p.f, p.w.File().Metadata())
+	meta := p.w.File().Metadata()
+	if p.eachName == nil || len(meta.RowGroups) == 0 {
+		return slimFooter(p.f, meta, nil)
+	}
+	if err := p.names.index.checkGroups(len(meta.RowGroups)); err != nil {
+		return err
+	}
+	return slimFooter(p.f, meta, p.names.index.encode())
 }
 
 // payloadColumns are the columns that hold whole records or parts of them, up
@@ -145,8 +164,8 @@ func isPayload(path []string) bool {
 // page index that calls every value of theirs empty, and a reader that trusts
 // it skips pages it must not: that index is left out here. Of the other columns
 // only long bounds go; they still have the page index, whose bounds are cut to
-// 16 bytes.
-func slimFooter(f *tempFile, meta *format.FileMetaData) error {
+// 16 bytes. The index of names, if there is one, goes in front of the footer.
+func slimFooter(f *tempFile, meta *format.FileMetaData, names []byte) error {
 	if len(meta.RowGroups) == 0 {
 		return nil
 	}
@@ -158,6 +177,9 @@ func slimFooter(f *tempFile, meta *format.FileMetaData) error {
 		return err
 	}
 	if err := copyPageIndex(f, tail, meta); err != nil {
+		return err
+	}
+	if _, err := f.Write(names); err != nil {
 		return err
 	}
 	dropLongBounds(meta)
