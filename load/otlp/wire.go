@@ -54,7 +54,7 @@ type encoder struct{ b []byte }
 
 // bytesTag begins a field that has a length. All fields here are numbered below
 // 16, so that it is one byte.
-func bytesTag(field protowire.Number) byte { return byte(field<<3) | tagBytes }
+func bytesTag(field protowire.Number) byte { return byte(field<<3) | tagBytes } //nolint:gosec // as said
 
 // The tags that stand before each key and value.
 const (
