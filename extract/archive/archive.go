@@ -207,6 +207,7 @@ func (s *Source) Check(ctx context.Context) ([]extract.Finding, error) {
 	}
 	found := []extract.Finding{{
 		What: fmt.Sprintf("%s: %s, %s", s.tree.where(), extract.Many(int64(len(files)), "file"), extract.Size(size)), OK: true,
+		Volume: &extract.Volume{Objects: int64(len(files)), Bytes: size},
 	}}
 	if len(files) == 0 {
 		found[0].Hint = "none so far: it is looked at again on every run"
@@ -227,7 +228,7 @@ func (s *Source) Check(ctx context.Context) ([]extract.Finding, error) {
 }
 
 func unreadable(err error) extract.Finding {
-	return extract.Finding{What: err.Error(), Hint: "grant the right to read it, or leave it out by a pattern"}
+	return extract.Finding{What: err.Error(), Hint: "grant the right to read it, or leave it out by a pattern", Err: err}
 }
 
 // list returns the files to read in their order. Without polling, no file at

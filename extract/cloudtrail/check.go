@@ -71,6 +71,7 @@ func (t *Trail) fileFinding(ctx context.Context, files []object) extract.Finding
 		size += o.Size
 	}
 	f := extract.Finding{What: fmt.Sprintf("files of the last 24 hours: %s, %s", extract.Many(int64(len(files)), "file"), extract.Size(size)), OK: true}
+	f.Volume = &extract.Volume{Objects: int64(len(files)), Bytes: size, Span: 24 * time.Hour}
 	if len(files) == 0 {
 		f.Hint = "none: the trail may be stopped, or the account quiet"
 		return f
@@ -80,7 +81,7 @@ func (t *Trail) fileFinding(ctx context.Context, files []object) extract.Finding
 		err = body.Close()
 	}
 	if err != nil {
-		f.OK, f.Hint = false, "grant s3:GetObject, and kms:Decrypt where the trail encrypts: "+err.Error()
+		f.OK, f.Hint, f.Err = false, "grant s3:GetObject, and kms:Decrypt where the trail encrypts: "+err.Error(), err
 	}
 	return f
 }
@@ -106,7 +107,7 @@ func (t *Trail) digestFinding(ctx context.Context, folders []*folder) extract.Fi
 	}
 	switch {
 	case err != nil:
-		f.Hint = err.Error()
+		f.Hint, f.Err = err.Error(), err
 	case j.fault != "":
 		f.Hint = o.Key + " " + j.fault
 	case r.unsigned:

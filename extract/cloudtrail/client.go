@@ -17,6 +17,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/idtrail/idtrail/internal/blob"
+	"github.com/idtrail/idtrail/internal/denial"
 )
 
 const (
@@ -194,10 +195,37 @@ func hasCode(err error, codes ...string) bool {
 	return false
 }
 
+func isDenied(err error) bool {
+	return hasCode(err, "AccessDeniedException", "AccessDenied", "UnauthorizedOperation")
+}
+
+// refusal is what AWS said of a call that it refused for want of a right.
+func refusal(err error, action string) *denial.Error {
+	message := ""
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
+		message = api.ErrorMessage()
+	}
+	e := denial.Of(message, action, "*")
+	e.Err = err
+	return e
+}
+
+// cause is an error as a finding has it: it tells a missing right where it is
+// one.
+func cause(err error, action string) error {
+	if isDenied(err) {
+		return refusal(err, action)
+	}
+	return err
+}
+
 // hint says what to do about an error of a call to CloudTrail.
 func hint(err error, action string) string {
 	switch {
-	case hasCode(err, "AccessDeniedException", "AccessDenied", "UnauthorizedOperation"):
+	case isDenied(err):
+		if e := refusal(err, action); e.Blocked() || e.Action != action {
+			return e.Advice()
+		}
 		return "grant " + action + ` on "*"`
 	case hasCode(err, "UnrecognizedClientException", "InvalidClientTokenId"):
 		return "the credentials are not valid here, or the region is not enabled for the account"

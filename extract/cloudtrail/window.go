@@ -383,7 +383,7 @@ func (l *Lookup) Check(ctx context.Context) ([]extract.Finding, error) {
 		})
 		switch {
 		case err != nil:
-			f.OK, f.Hint = false, hint(err, "cloudtrail:LookupEvents")
+			f.OK, f.Hint, f.Err = false, hint(err, "cloudtrail:LookupEvents"), cause(err, "cloudtrail:LookupEvents")
 			failed = errors.Join(failed, fmt.Errorf("check %s: %w", region, err))
 		case len(out.Events) == 0:
 			f.Hint = "no event in the last hour"
