@@ -310,8 +310,9 @@ func (k *checker) findings(name string, findings []extract.Finding, err error) b
 		if !f.OK {
 			line.State = checkWarning
 		}
-		if !f.OK && err != nil && i == len(findings)-1 {
-			// The finding a check stops at is what its error tells of.
+		if !f.OK && err != nil && (i == len(findings)-1 || f.Err != nil && errors.Is(err, f.Err)) {
+			// The finding a check stops at is what its error tells of, and so are those
+			// with a cause that is part of it.
 			line.State, told = checkFailed, true
 		}
 		k.add(line)

@@ -384,7 +384,7 @@ func (l *Lookup) Check(ctx context.Context) ([]extract.Finding, error) {
 		switch {
 		case err != nil:
 			f.OK, f.Hint, f.Err = false, hint(err, "cloudtrail:LookupEvents"), cause(err, "cloudtrail:LookupEvents")
-			failed = errors.Join(failed, fmt.Errorf("check %s: %w", region, err))
+			failed = errors.Join(failed, fmt.Errorf("check %s: %w", region, f.Err))
 		case len(out.Events) == 0:
 			f.Hint = "no event in the last hour"
 		}

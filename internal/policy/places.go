@@ -41,11 +41,15 @@ func (b *builder) places() {
 		{"Manifests", "manifests", "checkpoints, and the notes of replays, prunes and erasures", c.Manifests, n.manifests, nil},
 		{"State", "state", "leases, and copies of the state", c.State, n.state, nil},
 	}
+	all = slices.DeleteFunc(all, func(p place) bool {
+		ofLake := p.name == "Manifests" && p.store.URL == c.Lake.URL && p.store.Lock == (config.Lock{})
+		return p.access == none || !p.store.S3() || ofLake
+	})
 	for _, p := range all {
-		if p.access == none || !p.store.S3() {
-			continue
-		}
 		b.place(p)
+	}
+	for _, p := range all {
+		b.probe(p)
 	}
 }
 
@@ -53,10 +57,7 @@ func (b *builder) place(p place) {
 	s := p.store
 	r := b.role(s.RoleARN, s.ExternalID, p.key)
 	h := b.in(r, s.Region)
-	bucket, prefix := bucketOf(s.URL)
-	if p.name == "Manifests" && s.URL == b.config.Lake.URL {
-		prefix += "manifests/" // what is its own of a lake
-	}
+	bucket, prefix := b.within(p)
 	sids := [2]string{p.name + "List", p.name + "ReadWrite"}
 	actions := []string{"s3:GetObject", "s3:PutObject"}
 	if p.access == read {
@@ -85,35 +86,56 @@ func (b *builder) place(p place) {
 	r.allow(Statement{Sid: sids[1], Why: p.holds, Actions: actions, Resources: []string{objects("")}})
 	b.removal(r, p, objects)
 	b.storeKey(r, p, h)
-	if b.needs.probe && s.Lock.Mode != "" {
-		r.allow(Statement{
-			Sid: "LockOfBucket", Why: "check looks whether the bucket takes locks",
-			Actions: []string{"s3:GetBucketObjectLockConfiguration"}, Resources: []string{h.bucket(bucket)},
-		})
+}
+
+// within is the bucket and prefix of a place. Manifests that lie in the lake, but
+// are locked, have a folder of their own there.
+func (b *builder) within(p place) (bucket, prefix string) {
+	bucket, prefix = bucketOf(p.store.URL)
+	if p.name == "Manifests" && p.store.URL == b.config.Lake.URL {
+		prefix += "manifests/"
 	}
+	return bucket, prefix
 }
 
 // removal adds what is removed.
 func (b *builder) removal(r *roleBuilder, p place, objects func(folder string) string) {
-	if p.access == remove {
-		s := Statement{
-			Sid: p.name + "Remove", Why: "segments that a prune removes",
-			Actions: []string{"s3:DeleteObject"}, Resources: []string{objects("")},
-		}
-		if p.removes != nil {
-			s.Why, s.Resources = "objects that a replay, a prune or an erasure no longer makes", nil
-			for _, folder := range p.removes {
-				s.Resources = append(s.Resources, objects(folder+"/"))
-			}
-		}
-		r.allow(s)
+	if p.access != remove {
+		return
 	}
-	if b.needs.probe && p.access >= write && p.store.Lock.Mode == "" {
+	s := Statement{
+		Sid: p.name + "Remove", Why: "segments that a prune removes",
+		Actions: []string{"s3:DeleteObject"}, Resources: []string{objects("")},
+	}
+	if p.removes != nil {
+		s.Why, s.Resources = "objects that a replay, a prune or an erasure no longer makes", nil
+		for _, folder := range p.removes {
+			s.Resources = append(s.Resources, objects(folder+"/"))
+		}
+	}
+	r.allow(s)
+}
+
+// probe adds what only check does: it removes what it wrote, and looks at locks.
+func (b *builder) probe(p place) {
+	if !b.needs.probe || p.access < write {
+		return
+	}
+	s := p.store
+	r := b.role(s.RoleARN, s.ExternalID, p.key)
+	h := b.in(r, s.Region)
+	bucket, prefix := b.within(p)
+	if s.Lock.Mode != "" {
 		r.allow(Statement{
-			Sid: "RemoveProbe", Why: "check --write removes what it wrote; without this it stays",
-			Actions: []string{"s3:DeleteObject"}, Resources: []string{objects(ProbeFolder + "/")},
+			Sid: "LockOfBucket", Why: "check looks whether the bucket takes locks",
+			Actions: []string{"s3:GetBucketObjectLockConfiguration"}, Resources: []string{h.bucket(bucket)},
 		})
+		return
 	}
+	r.allow(Statement{
+		Sid: "RemoveProbe", Why: "check --write removes what it wrote; without this it stays there",
+		Actions: []string{"s3:DeleteObject"}, Resources: []string{h.object(bucket, literal(prefix)+ProbeFolder+"/*")},
+	})
 }
 
 // storeKey adds the key that a place's objects are encrypted with. S3 uses it for
@@ -129,9 +151,9 @@ func (b *builder) storeKey(r *roleBuilder, p place, h home) {
 		s.Sid, s.Actions = "ReadKey", []string{"kms:Decrypt"}
 	}
 	s.Resources, s.Condition = keyOf(key, h)
-	home := h
-	home.region = cmp.Or(h.region, arnPart(key, 3))
-	s.Condition = withVia(s.Condition, home.via("s3"))
+	h.region = cmp.Or(h.region, arnPart(key, 3))
+	s.Condition = withVia(s.Condition, h.via("s3"))
+	b.note("A key's own policy has to let the role in, too, or leave that to IAM, as it does by default: %s.", key)
 	r.allow(s)
 }
 
