@@ -194,12 +194,9 @@ type Plan struct {
 // ErrUnproven says that a check found nothing wrong, and could not prove all.
 var ErrUnproven = errors.New("not proven")
 
-// ErrLeft says that what a check wrote could not be removed, and stays.
-var ErrLeft = errors.New("what check wrote stays there")
-
 // Checker is a sink that can prove that it could deliver. With write, it may
 // write and remove an object of its own to do so. An error that wraps
-// [ErrUnproven] is no failure, and neither is [ErrLeft].
+// [ErrUnproven] is no failure.
 type Checker interface {
 	Check(ctx context.Context, write bool) error
 }

@@ -230,9 +230,7 @@ func (k *checker) sink(ctx context.Context, s config.Sink, lake blob.Store) {
 	if c, ok := sink.Sink.(load.Checker); ok {
 		switch err := c.Check(ctx, k.write); {
 		case errors.Is(err, load.ErrUnproven):
-			k.warned("sink", s.Name, err, "with --write, check sends something")
-		case errors.Is(err, load.ErrLeft):
-			k.warned("sink", s.Name, err, leftHint)
+			k.warned("sink", s.Name, err, k.unprovenHint())
 		case err != nil:
 			k.failed("sink", s.Name, err)
 			return
@@ -243,6 +241,14 @@ func (k *checker) sink(ctx context.Context, s config.Sink, lake blob.Store) {
 	if s.Stream != nil {
 		k.start(s)
 	}
+}
+
+// unprovenHint is what to do where a sink's check could not prove all.
+func (k *checker) unprovenHint() string {
+	if k.write {
+		return unremovableHint
+	}
+	return "with --write, check sends something"
 }
 
 // tried says what a sink's check has shown.

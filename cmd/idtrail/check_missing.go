@@ -143,7 +143,7 @@ func (k *checker) missingRight(d *denial.Error) missing {
 		return m
 	}
 	role, _ := k.plan.Role(m.Role)
-	if s, ok := role.Granting(d.Action, d.Resource); ok {
+	if s, ok := role.Granting(d.Action, d.Resource, d.Prefix); ok {
 		m.statement = &s
 		if d.Resource == "" {
 			m.Resource = strings.Join(s.Resources, " ")

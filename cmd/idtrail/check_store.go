@@ -91,9 +91,9 @@ func (k *checker) store(ctx context.Context, part string, s config.Store) blob.S
 	if err == nil {
 		err = k.tryStore(ctx, part, store, s)
 	}
-	if left := new(leftError); errors.As(err, &left) && s.S3() {
-		k.warned(part, "", left, leftHint)
-		err = nil
+	if stays := new(unremovable); errors.As(err, &stays) && s.S3() {
+		k.warned(part, "", fmt.Errorf("%s may be written: %w", s.URL, stays), unremovableHint)
+		return store
 	}
 	if err != nil {
 		k.failed(part, "", err)
@@ -136,40 +136,40 @@ func (k *checker) tryStore(ctx context.Context, part string, store blob.Store, s
 	case s.Lock.Mode != "":
 		return tryRefused(ctx, part, store)
 	default:
-		return tryWrites(ctx, store)
+		return tryWrites(ctx, part, store)
 	}
 }
 
-// leftError says that what a check wrote stays.
-type leftError struct {
-	what string
-	err  error
+// unremovable says that nothing was written for good, since it would stay.
+type unremovable struct{ err error }
+
+func (e *unremovable) Error() string {
+	return "tried with a write that cannot succeed, since what is written could not be removed: " + e.err.Error()
 }
 
-func (e *leftError) Error() string {
-	return fmt.Sprintf("%s was written, and cannot be removed: %v", e.what, e.err)
-}
+func (e *unremovable) Unwrap() error { return e.err }
 
-func (e *leftError) Unwrap() error { return e.err }
-
-// leftHint is what to do about it.
-const leftHint = "it is a few bytes, and nothing reads it; a run needs no right to remove it"
+// unremovableHint is what to do about it.
+const unremovableHint = "a run needs no such right; with it, check --write proves conditional writes and keys, too"
 
 // tryWrites proves that objects can be written, read and removed, created only
 // where there is none and replaced only where they are unchanged: that is what
-// keeps two runs apart, and evidence as it is.
-func tryWrites(ctx context.Context, store blob.Store) (err error) {
+// keeps two runs apart, and evidence as it is. It writes nothing that it may not
+// remove: in raw, verify would wonder what it is.
+func tryWrites(ctx context.Context, part string, store blob.Store) (err error) {
 	// No source's name begins with an underscore: nothing takes it for a segment.
 	key, text := policy.ProbeFolder+"/"+rand.Text(), "idtrail check\n"
+	if err := store.Delete(ctx, key); err != nil {
+		if refused := tryRefused(ctx, part, store); refused != nil {
+			return refused
+		}
+		return &unremovable{err}
+	}
 	first, err := store.PutNew(ctx, key, strings.NewReader(text))
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if gone := store.Delete(ctx, key); gone != nil && err == nil {
-			err = &leftError{store.URL() + "/" + key, gone}
-		}
-	}()
+	defer func() { err = errors.Join(err, store.Delete(ctx, key)) }()
 	if err := readBack(ctx, store, key, text); err != nil {
 		return err
 	}

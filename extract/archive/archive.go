@@ -33,6 +33,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/idtrail/idtrail/extract"
+	"github.com/idtrail/idtrail/internal/denial"
 	"github.com/idtrail/idtrail/internal/blob"
 	"github.com/idtrail/idtrail/internal/records"
 	"github.com/idtrail/idtrail/schema"
@@ -217,6 +218,9 @@ func (s *Source) Check(ctx context.Context) ([]extract.Finding, error) {
 	}
 	if len(files) > 0 {
 		body, _, err := s.tree.open(ctx, files[0])
+		if len(denial.All(err)) > 0 { // the others will be refused, too
+			return append(found, unreadable(err)), fmt.Errorf("check archive %s: %w", s.tree.where(), err)
+		}
 		if err != nil {
 			return append(found, unreadable(err)), nil
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/idtrail/idtrail/extract"
+	"github.com/idtrail/idtrail/internal/denial"
 )
 
 // Check lists what is there, and reads a newest file and a newest digest.
@@ -27,7 +28,11 @@ func (t *Trail) Check(ctx context.Context) ([]extract.Finding, error) {
 	if err != nil {
 		return found, fmt.Errorf("check trail in %s: %w", where, err)
 	}
-	found = append(found, t.fileFinding(ctx, recent))
+	file := t.fileFinding(ctx, recent)
+	found = append(found, file)
+	if len(denial.All(file.Err)) > 0 { // the others will be refused, too
+		return found, fmt.Errorf("check trail in %s: %w", where, file.Err)
+	}
 	if t.opts.SkipDigests {
 		return found, nil
 	}

@@ -103,6 +103,9 @@ func (s *S3) refusal(act action, err error) *refusal {
 	said := terse(err)
 	denied := denial.Of(message, act.permission, arn)
 	denied.Err = said
+	if denied.Action == actList.permission {
+		denied.Prefix = s.prefix
+	}
 	return &refusal{denied: denied, said: said}
 }
 

@@ -18,6 +18,9 @@ type Error struct {
 	Action string
 	// Resource is the ARN the action was meant for; "" where nobody said.
 	Resource string
+	// Prefix is what the keys to be listed begin with, of a list of a bucket that the
+	// caller knows of.
+	Prefix string
 	// Named says that AWS named the action, and it is not what the caller knows
 	// of its call: a PutObject may be refused for want of a right on a KMS key.
 	Named bool

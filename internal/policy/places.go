@@ -133,7 +133,7 @@ func (b *builder) probe(p place) {
 		return
 	}
 	r.allow(Statement{
-		Sid: "RemoveProbe", Why: "check --write removes what it wrote; without this it stays there",
+		Sid: "RemoveProbe", Why: "check --write removes what it wrote; without this it writes nothing that would stay, and proves less",
 		Actions: []string{"s3:DeleteObject"}, Resources: []string{h.object(bucket, literal(prefix)+ProbeFolder+"/*")},
 	})
 }

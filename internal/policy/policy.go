@@ -182,14 +182,17 @@ func (p *Plan) Role(arn string) (Role, bool) {
 }
 
 // Granting is the statement of a role that allows an action, cut down to it: one
-// whose resources hold this one, else the first. ok is false where the config
-// needs no such right.
-func (r Role) Granting(action, resource string) (s Statement, ok bool) {
+// whose resources hold this one, and whose condition the prefix of a list, else the
+// first. ok is false where the config needs no such right.
+func (r Role) Granting(action, resource, prefix string) (s Statement, ok bool) {
 	for _, one := range r.Statements {
 		if !slices.Contains(one.Actions, action) {
 			continue
 		}
 		fits := slices.ContainsFunc(one.Resources, func(pattern string) bool { return matches(pattern, resource) })
+		if list, ok := prefixes(one.Condition); ok {
+			fits = fits && slices.ContainsFunc(list, func(pattern string) bool { return matches(pattern, prefix) })
+		}
 		if !ok || fits {
 			s, ok = one, true
 		}

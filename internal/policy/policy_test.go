@@ -283,15 +283,21 @@ func TestOddNames(t *testing.T) {
 // TestGranting finds the statement for what AWS has named.
 func TestGranting(t *testing.T) {
 	p := plan(t, configs(t)["places"], policy.Options{})
-	for _, tt := range []struct{ action, resource, sid string }{
-		{"s3:PutObject", "arn:aws:s3:::acme-evidence/raw/acme/000000000001.ndjson.zst", "RawReadWrite"},
-		{"s3:PutObject", "arn:aws:s3:::acme-state/state/*", "StateReadWrite"},
-		{"s3:PutObject", "", "RawReadWrite"},
-		{"s3:DeleteObject", "arn:aws:s3:::acme-idtrail/lake/_check/X", "RemoveProbe"},
-		{"s3:ListBucket", "arn:aws:s3:::acme-proofs", "ManifestsList"},
-		{"ec2:RunInstances", "*", ""},
+	one := plan(t, configs(t)["single"], policy.Options{})
+	for prefix, sid := range map[string]string{"lake/": "LakeList", "lake/raw/": "LakeList", "state/": "StateList"} {
+		if s, ok := one.Roles[0].Granting("s3:ListBucket", "arn:aws:s3:::acme-idtrail", prefix); !ok || s.Sid != sid {
+			t.Errorf("list %s: got %+v, want %s", prefix, s, sid)
+		}
+	}
+	for _, tt := range []struct{ action, resource, prefix, sid string }{
+		{"s3:PutObject", "arn:aws:s3:::acme-evidence/raw/acme/000000000001.ndjson.zst", "", "RawReadWrite"},
+		{"s3:PutObject", "arn:aws:s3:::acme-state/state/*", "", "StateReadWrite"},
+		{"s3:PutObject", "", "", "RawReadWrite"},
+		{"s3:DeleteObject", "arn:aws:s3:::acme-idtrail/lake/_check/X", "", "RemoveProbe"},
+		{"s3:ListBucket", "arn:aws:s3:::acme-proofs", "notes/", "ManifestsList"},
+		{"ec2:RunInstances", "*", "", ""},
 	} {
-		s, ok := p.Roles[0].Granting(tt.action, tt.resource)
+		s, ok := p.Roles[0].Granting(tt.action, tt.resource, tt.prefix)
 		if ok != (tt.sid != "") || s.Sid != tt.sid || !slices.Equal(s.Actions, []string{tt.action}) {
 			t.Errorf("%s on %q: got %+v, %v, want %s", tt.action, tt.resource, s, ok, tt.sid)
 		}

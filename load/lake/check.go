@@ -42,15 +42,15 @@ func (s *Sink) checkWrite(ctx context.Context) (err error) {
 	text := "idtrail check " + rand.Text()
 	// No table is called so: nothing takes it for a part of the lake.
 	key := "_check/" + s.o.Name + "-" + rand.Text()
+	if err := s.o.Store.Delete(ctx, key); err != nil {
+		return fmt.Errorf("%w that it can be written, since nothing can be removed again: %w", load.ErrUnproven, err)
+	}
 	if _, err := s.o.Store.PutNew(ctx, key, strings.NewReader(text)); err != nil {
 		return fmt.Errorf("create %s: %w", key, err)
 	}
 	defer func() {
 		if deleteErr := s.o.Store.Delete(ctx, key); deleteErr != nil {
-			if err == nil {
-				deleteErr = fmt.Errorf("%w: %w", load.ErrLeft, deleteErr)
-			}
-			err = errors.Join(err, deleteErr)
+			err = errors.Join(err, fmt.Errorf("delete %s: %w", key, deleteErr))
 		}
 	}()
 	body, _, err := s.o.Store.Get(ctx, key)
