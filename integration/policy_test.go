@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -79,15 +80,19 @@ func (p *policySite) printed(t *testing.T, verbs string) string {
 	return out.Stdout
 }
 
-// as makes a role with a policy, and returns what calls the program as that role.
+// as makes a user with a policy, and returns what calls the program as that user.
+// White space goes: this IAM counts it, where AWS does not.
 func (p *policySite) as(t *testing.T, name, policy string) func(args ...string) harness.Run {
 	t.Helper()
-	who, err := p.server.Role(t, name, policy).Retrieve(t.Context())
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, []byte(policy)); err != nil {
+		t.Fatal(err)
+	}
+	who, err := p.server.User(t, name, compact.String()).Retrieve(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	env := append(p.server.Env(), "AWS_ACCESS_KEY_ID="+who.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+who.SecretAccessKey,
-		"AWS_SESSION_TOKEN="+who.SessionToken, "AUTH0_SECRET="+clientSecret)
+	env := append(p.server.Env(), "AWS_ACCESS_KEY_ID="+who.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+who.SecretAccessKey, "AUTH0_SECRET="+clientSecret)
 	return func(args ...string) harness.Run {
 		t.Helper()
 		return harness.Idtrail(t, env, append(args, "-c", p.path("idtrail.yaml"))...)
@@ -208,7 +213,7 @@ func TestPolicyOfOthers(t *testing.T) {
 		{"reconcile", []string{"reconcile report"}, []string{"run", "replay"}},
 		{"replay", []string{"replay", "status"}, []string{"run"}}, // it reads no files of the trail
 		{"prune,erase", []string{"prune --yes", "erase --user " + p.someone(t) + " --yes"}, nil},
-		{"state", []string{"state show", "state set live --cursor {} --reason tried --yes"}, []string{"prune --yes"}},
+		{"state", []string{"state show", "state set live --cursor {\"from\":\"" + strings.Repeat("9", 56) + "\"} --reason tried --yes"}, nil},
 	} {
 		who := p.as(t, fmt.Sprintf("other%d", i), p.printed(t, tt.verbs))
 		for _, verb := range tt.may {

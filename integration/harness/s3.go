@@ -13,7 +13,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/idtrail/idtrail/internal/blob"
 )
@@ -37,7 +36,6 @@ type Server struct {
 	CAFile string
 
 	iam *iam.Client
-	sts *sts.Client
 }
 
 // Options say what else a server has.
@@ -117,7 +115,6 @@ func (s *Server) startIAM(t testing.TB, binary, socket string) error {
 		Region:       region,
 		Credentials:  s.Credentials(),
 	})
-	s.sts = sts.New(sts.Options{BaseEndpoint: aws.String("http://" + address), Region: region})
 	return start(t, address, exec.Command(binary, "-q", "--port", address, "--access", s.Access, "--secret", s.Secret,
 		"iam", "--dir", dir, "--private-ports", socket, "--disable-oidc-thumbprint-autofetch"))
 }
@@ -240,38 +237,6 @@ func (s *Server) addUser(ctx context.Context, name, policy string) (*iam.CreateA
 		return nil, err
 	}
 	return s.iam.CreateAccessKey(ctx, &iam.CreateAccessKeyInput{UserName: &name})
-}
-
-// Role makes a role that may do what the policies, IAM documents, allow and nothing
-// else, and becomes it. A user's policies may not be as long. The server must have
-// been started with IAM.
-func (s *Server) Role(t testing.TB, name string, policies ...string) aws.CredentialsProvider {
-	t.Helper()
-	who := s.User(t, name+"-user", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"*"}]}`)
-	role, err := s.addRole(t.Context(), name, policies)
-	if err != nil {
-		t.Fatalf("add role %s: %v", name, err)
-	}
-	out, err := s.sts.AssumeRole(t.Context(), &sts.AssumeRoleInput{RoleArn: role.Role.Arn, RoleSessionName: aws.String("test")},
-		func(o *sts.Options) { o.Credentials = who })
-	if err != nil {
-		t.Fatalf("assume role %s: %v", name, err)
-	}
-	c := out.Credentials
-	return credentials.NewStaticCredentialsProvider(*c.AccessKeyId, *c.SecretAccessKey, *c.SessionToken)
-}
-
-func (s *Server) addRole(ctx context.Context, name string, policies []string) (*iam.CreateRoleOutput, error) {
-	role, err := s.iam.CreateRole(ctx, &iam.CreateRoleInput{RoleName: &name, AssumeRolePolicyDocument: aws.String(
-		`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"}]}`)})
-	for i, policy := range policies {
-		if err == nil {
-			_, err = s.iam.PutRolePolicy(ctx, &iam.PutRolePolicyInput{
-				RoleName: &name, PolicyName: aws.String(fmt.Sprint("part", i)), PolicyDocument: &policy,
-			})
-		}
-	}
-	return role, err
 }
 
 // shortTempDir is a folder whose name leaves room for a socket's, which may

@@ -42,7 +42,7 @@ func (s *S3) fail(ctx context.Context, act action, key string, err error) error 
 	if s.isMissing(act, err) {
 		return fmt.Errorf("%s: %w", what, ErrNotExist)
 	}
-	if refused := s.refusal(act, err); refused != nil {
+	if refused := s.refusal(act, key, err); refused != nil {
 		return fmt.Errorf("%s: access denied: %s: %w", what, s.deniedHint(act, refused), refused)
 	}
 	if hint := s.hint(act, err); hint != "" {
@@ -87,7 +87,7 @@ func (s *S3) hint(act action, err error) string {
 
 // refusal is what S3 said where it refused the call for want of a right; nil
 // else.
-func (s *S3) refusal(act action, err error) *refusal {
+func (s *S3) refusal(act action, key string, err error) *refusal {
 	code := codeOf(err)
 	if statusOf(err) != http.StatusForbidden || identityHint(err) != "" || credentialsHint(code) != "" {
 		return nil
@@ -105,6 +105,9 @@ func (s *S3) refusal(act action, err error) *refusal {
 	denied.Err = said
 	if denied.Action == actList.permission {
 		denied.Prefix = s.prefix
+		if act == actList {
+			denied.Prefix += key
+		}
 	}
 	return &refusal{denied: denied, said: said}
 }

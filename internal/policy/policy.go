@@ -181,27 +181,33 @@ func (p *Plan) Role(arn string) (Role, bool) {
 	return p.Roles[i], true
 }
 
-// Granting is the statement of a role that allows an action, cut down to it: one
-// whose resources hold this one, and whose condition the prefix of a list, else the
-// first. ok is false where the config needs no such right.
+// Granting is the statement of a role that allows an action, cut down to it: the
+// first whose resources hold this one, and whose condition the prefix of a list; else
+// one of that resource, else any. ok is false where the config needs no such right.
 func (r Role) Granting(action, resource, prefix string) (s Statement, ok bool) {
+	best := 0
 	for _, one := range r.Statements {
-		if !slices.Contains(one.Actions, action) {
-			continue
-		}
-		fits := slices.ContainsFunc(one.Resources, func(pattern string) bool { return matches(pattern, resource) })
-		if list, ok := prefixes(one.Condition); ok {
-			fits = fits && slices.ContainsFunc(list, func(pattern string) bool { return matches(pattern, prefix) })
-		}
-		if !ok || fits {
-			s, ok = one, true
-		}
-		if fits {
-			break
+		if fit := one.fits(action, resource, prefix); fit > best {
+			s, ok, best = one, true, fit
 		}
 	}
 	s.Actions = []string{action}
 	return s, ok
+}
+
+// fits says how well a statement fits a call; 0 is not at all.
+func (s Statement) fits(action, resource, prefix string) int {
+	if !slices.Contains(s.Actions, action) {
+		return 0
+	}
+	if !slices.ContainsFunc(s.Resources, func(pattern string) bool { return matches(pattern, resource) }) {
+		return 1
+	}
+	list, ok := prefixes(s.Condition)
+	if ok && !slices.ContainsFunc(list, func(pattern string) bool { return matches(pattern, prefix) }) {
+		return 2
+	}
+	return 3
 }
 
 // matches says whether an ARN, which may be a pattern itself, is one of those a
