@@ -109,8 +109,8 @@ jobs:
 	}{
 		{"./state", "./lake", 0},
 		// audit: 144 segments and checkpoints, 5 flushes; nightly one of each.
-		{"./state", "s3://b/lake", 144*2 + 5*3 + 2 + 3},
-		{"s3://c/state", "s3://b/lake", 144*(2+4) + 5*3 + 6 + 3},
+		{"./state", "s3://acme-lake/lake", 144*2 + 5*3 + 2 + 3},
+		{"s3://acme-state/state", "s3://acme-lake/lake", 144*(2+4) + 5*3 + 6 + 3},
 	} {
 		c, err := config.Parse([]byte(strings.NewReplacer("{STATE}", tt.state, "{LAKE}", tt.lake).Replace(text)), "x", config.Options{
 			Dir: "/etc", Env: func(name string) (string, bool) { return "/home/idtrail", name == "HOME" },
