@@ -257,16 +257,15 @@ func runsOf(s serve.Schedule, from time.Time) (n int64) {
 // differ by region and contract.
 func drivers(c *config.Config) []string {
 	var all []string
-	if c.Lake.S3() || c.Raw.S3() || c.State.S3() {
+	places := []config.Store{c.Lake, c.Raw, c.Manifests, c.State}
+	if slices.ContainsFunc(places, config.Store.S3) {
 		all = append(all, "S3 for PUTs and LISTs more than for bytes: fewer runs and a longer every cost less; and for replaced versions, where a bucket keeps them")
 	}
-	if c.Lake.KMSKey != "" || c.Raw.KMSKey != "" || c.State.KMSKey != "" || c.Manifests.KMSKey != "" {
+	if slices.ContainsFunc(places, func(s config.Store) bool { return s.KMSKey != "" }) {
 		all = append(all, "KMS for few calls: objects are written with a bucket key, and S3 asks KMS for that now and then, not for each object")
 	}
-	seen := map[string]bool{}
 	for _, s := range c.Sources {
-		if text := driverOf(s); text != "" && !seen[text] {
-			seen[text] = true
+		if text := driverOf(s); text != "" && !slices.Contains(all, text) {
 			all = append(all, text)
 		}
 	}
@@ -274,10 +273,10 @@ func drivers(c *config.Config) []string {
 		all = append(all, fmt.Sprintf("Secrets Manager and Parameter Store for %s in each run", many(n, "call")))
 	}
 	for _, s := range c.Sinks {
-		switch {
-		case s.Datadog != nil:
+		if s.Datadog != nil {
 			all = append(all, "Datadog for the events it takes and keeps (sink "+s.Name+")")
-		case s.SplunkHEC != nil:
+		}
+		if s.SplunkHEC != nil {
 			all = append(all, "Splunk for the bytes it indexes (sink "+s.Name+")")
 		}
 	}

@@ -52,12 +52,14 @@ func TestFigures(t *testing.T) {
 		words  string
 	}{
 		"logs": {
-			config.Source{Auth0Logs: &config.Auth0Logs{Since: since, Rate: 2}}, extract.Volume{Records: 3000, Span: day},
+			config.Source{Auth0Logs: &config.Auth0Logs{Since: since, Rate: 2}},
+			extract.Volume{Records: 3000, Span: day},
 			forecast{Records: 30_000, Calls: 300, Seconds: 150, Segments: 3, Objects: 22},
 			"about 30,000 records, 300 calls, 3 minutes; 3 segments and 22 objects of the lake to write",
 		},
 		"logs of a plan that keeps a day": {
-			config.Source{Auth0Logs: &config.Auth0Logs{Since: since, Retention: day, Rate: 2}}, extract.Volume{Records: 3000, Span: day},
+			config.Source{Auth0Logs: &config.Auth0Logs{Since: since, Retention: day, Rate: 2}},
+			extract.Volume{Records: 3000, Span: day},
 			forecast{Records: 3000, Calls: 30, Seconds: 15, Segments: 1, Objects: 4},
 			"about 3,000 records, 30 calls, 1 minute; 1 segment and 4 objects of the lake to write",
 		},
@@ -68,12 +70,14 @@ func TestFigures(t *testing.T) {
 			"about 1,500 records, 15 calls, 1 minute; 1 segment and 4 objects of the lake to write",
 		},
 		"pool": {
-			config.Source{CognitoUsers: &config.CognitoUsers{}}, extract.Volume{Records: 1_000_000},
+			config.Source{CognitoUsers: &config.CognitoUsers{}},
+			extract.Volume{Records: 1_000_000},
 			forecast{Records: 1_000_000, Calls: 16_667, Seconds: 1666.7, Segments: 100, Objects: 4},
 			"about 1,000,000 records, 16,667 calls, 28 minutes; 100 segments and 4 objects of the lake to write",
 		},
 		"trail": {
-			config.Source{CloudTrailTrail: &config.CloudTrailTrail{Since: since}}, extract.Volume{Objects: 288, Bytes: 1 << 20, Span: day},
+			config.Source{CloudTrailTrail: &config.CloudTrailTrail{Since: since}},
+			extract.Volume{Objects: 288, Bytes: 1 << 20, Span: day},
 			forecast{Files: 2880, Bytes: 10 << 20, Calls: 2880},
 			"about 2,880 files of 10.0 MiB",
 		},

@@ -291,14 +291,22 @@ func (f policyFlags) check(asJSON bool) error {
 		return usage("name the role idtrail runs as: --principal ARN", "a trust policy needs to know who may assume the role")
 	case f.partGiven && !f.aws:
 		return usage("add --aws", "--part is for what AWS takes")
+	case len(f.verbs) == 0:
+		return usage("known: "+strings.Join(policy.Verbs(), ", "), "--for names no verb")
+	default:
+		return f.checkCatalog()
+	}
+}
+
+// checkCatalog is for what athena is to install.
+func (f policyFlags) checkCatalog() error {
+	switch {
 	case f.output != "" && !strings.HasPrefix(f.output, "s3://"):
 		return usage("write s3://bucket/prefix", "--output %s is not in S3", printable(f.output))
 	case !workgroupName.MatchString(f.workgroup):
 		return usage("write letters, digits, dots, - and _", "--workgroup %q is no name for a workgroup", f.workgroup)
 	case !databaseName.MatchString(f.database):
 		return usage("write lower-case letters, digits and _", "--database %q is no name for a database", f.database)
-	case len(f.verbs) == 0:
-		return usage("known: "+strings.Join(policy.Verbs(), ", "), "--for names no verb")
 	}
 	return nil
 }

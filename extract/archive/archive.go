@@ -33,8 +33,8 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/idtrail/idtrail/extract"
-	"github.com/idtrail/idtrail/internal/denial"
 	"github.com/idtrail/idtrail/internal/blob"
+	"github.com/idtrail/idtrail/internal/denial"
 	"github.com/idtrail/idtrail/internal/records"
 	"github.com/idtrail/idtrail/schema"
 )

@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -68,9 +69,7 @@ func TestDocumentOfPlaces(t *testing.T) {
 	text := configs(t)["places"]
 	printed := map[string]policy.Rule{}
 	for _, verbs := range [][]string{{"run", "prune"}, {"verify", "status"}} {
-		for sid, rule := range rules(t, text, policy.Options{For: verbs}) {
-			printed[sid] = rule
-		}
+		maps.Copy(printed, rules(t, text, policy.Options{For: verbs}))
 	}
 	docs := documented(t, "PERMISSIONS.md")
 	if diff := cmp.Diff(byID(docs), printed); diff != "" {

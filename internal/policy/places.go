@@ -2,6 +2,7 @@ package policy
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -178,9 +179,7 @@ func withVia(c Condition, services ...string) Condition {
 		operator = "StringLike"
 	}
 	out := Condition{operator: {"kms:ViaService": services}}
-	for name, keys := range c {
-		out[name] = keys
-	}
+	maps.Copy(out, c)
 	return out
 }
 

@@ -91,7 +91,7 @@ func optionsIn(t *testing.T, text string) policy.Options {
 	t.Helper()
 	line, _, _ := strings.Cut(text, "\n")
 	o := policy.Options{Catalog: policy.Catalog{Database: "idtrail", Workgroup: "primary"}}
-	for _, word := range strings.Fields(strings.TrimPrefix(line, "# policy")) {
+	for word := range strings.FieldsSeq(strings.TrimPrefix(line, "# policy")) {
 		name, value, _ := strings.Cut(strings.TrimPrefix(word, "--"), "=")
 		switch name {
 		case "for":

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -20,7 +21,7 @@ func Split(all []Statement) []Document {
 	for _, s := range all {
 		for _, rule := range divide(s.rule()) {
 			last := &docs[len(docs)-1]
-			longer := Document{Version: policyVersion, Statement: append(last.Statement[:len(last.Statement):len(last.Statement)], rule)}
+			longer := Document{Version: policyVersion, Statement: append(slices.Clip(last.Statement), rule)}
 			if len(last.Statement) > 0 && longer.Characters() > MaxCharacters {
 				docs = append(docs, Document{Version: policyVersion, Statement: []Rule{rule}})
 				continue
