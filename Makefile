@@ -37,6 +37,8 @@ PKG      ?= ./...
 IMAGE    ?= idtrail
 # What else terraform init is told: -plugin-dir=DIR where there is no network.
 TF_INIT  ?=
+# How much of a year make year goes through.
+MONTHS   ?= 12
 CHAOSTIME ?= 10m
 # 0 draws one; the seed is printed.
 CHAOSSEED ?= 0
@@ -85,6 +87,10 @@ build-chaos:
 .PHONY: chaos
 chaos: $(VERSITYGW) build-chaos ## Kill, freeze, rob and cut off the program for CHAOSTIME, and check what it leaves; CHAOSSEED repeats a plan
 	go run ./internal/chaos -for '$(CHAOSTIME)' -seed '$(CHAOSSEED)' -s3 '$(VERSITYGW)' $(CHAOSFLAGS)
+
+.PHONY: year
+year: ## Run the jobs of a year by a clock of its own, hold what grows against the plan, and log sizes and costs: 15 minutes of CPU; MONTHS=2 for less
+	go test -count=1 -timeout 120m -v -run TestYearOfRuns ./internal/serve -months '$(MONTHS)'
 
 .PHONY: lint
 lint: $(GOLANGCI) $(GOFUMPT) ## Check form, imports between packages, and modules
@@ -148,6 +154,22 @@ deploy-check: ## Check deploy/ with terraform and systemd, each where it is ther
 	  cd "$$dir/systemd" && sed -i 's|^ExecStart=[^ ]*|ExecStart=/bin/true|' *.service && \
 	  systemd-analyze verify ./idtrail@audit.service ./idtrail.service ./*.timer; \
 	else echo 'deploy-check: systemd-analyze is not installed, and its part is left out' >&2; fi
+
+.PHONY: docs
+docs: ## Write docs/SCHEMA.md anew, from the types and the mapping
+	go run ./internal/schemadoc
+
+.PHONY: picture
+picture: build ## Draw docs/demo.svg anew, from a run of the demo
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
+	bin/idtrail demo -q --dir "$$dir/demo" >"$$dir/printed" && \
+	go run ./internal/termsvg -command 'make demo' -omit-from 'missing_left (' -omit-to 'Verified:' -end 'All of that took' \
+	  <"$$dir/printed" >docs/demo.svg
+
+# By a test, so that the generator is no part of the program.
+.PHONY: man
+man: ## Write the man pages to bin/man
+	go test -count=1 -run '^TestManPages$$' ./cmd/idtrail -man '$(CURDIR)/bin/man'
 
 .PHONY: clean
 clean: ## Remove what was built; the cache of tools stays

@@ -245,7 +245,7 @@ func TestMergeLifecycle(t *testing.T) {
 	}{
 		"none yet":        {fail: none, put: ourRules},
 		"beside theirs":   {is: `{"Rules": [` + theirs + `]}`, put: `{"Rules": [` + theirs + `, ` + ours + `]}`},
-		"without an id":   {is: `{"Rules": [{"Status": "Enabled", "Prefix": "x"}]}`, put: `{"Rules": [{"Status": "Enabled", "Prefix": "x"}, ` + ours + `]}`},
+		"without an id":   {is: `{"Rules": [{"Status": "Enabled", "Prefix": "x"}]}`, put: `{"Rules": [{"Status": "Enabled", "Filter": {"Prefix": "x"}}, ` + ours + `]}`},
 		"ours were older": {is: `{"Rules": [{"ID": "idtrail-gone"}, ` + theirs + `]}`, put: `{"Rules": [` + theirs + `, ` + ours + `]}`},
 		"nothing differs": {is: `{"Rules": [` + ours + `, ` + theirs + `]}`},
 		"not told to":     {is: `{"Rules": [` + theirs + `]}`, args: []string{"acme"}, code: 3},

@@ -139,6 +139,12 @@ func everyday() *plants {
 	// A typing error or two, an own password changed, a token renewed, users read.
 	p.log("fp", ago(4, "07:59:00"), "ada", "192.0.2.1")
 	p.log("fp", ago(4, "07:59:30"), "ada", "192.0.2.1")
+	// Names that were mistyped are hidden, and not all that succeeds is named:
+	// nobody knows that it is one person.
+	for n := range 6 {
+		p.call(ago(4, fmt.Sprintf("07:5%d:00", n)), "InitiateAuth", "", `"errorCode":"UserNotFoundException","errorMessage":"User does not exist."`)
+	}
+	p.call(ago(4, "08:10:00"), "InitiateAuth", "", `"responseElements":{"authenticationResult":"HIDDEN_DUE_TO_SECURITY_REASONS"}`)
 	p.log("scp", ago(4, "10:00:00"), "bob", "192.0.2.2")
 	p.log("sertft", ago(4, "11:00:00"), "bob", "192.0.2.2")
 	p.log("gd_enrollment_complete", ago(4, "11:30:00"), "bob", "192.0.2.2")

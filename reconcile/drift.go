@@ -95,30 +95,45 @@ const (
 
 // Drift is one finding: a row of table drift.
 type Drift struct {
-	ComparedAt    time.Time `json:"compared_at" parquet:"compared_at,timestamp(millisecond)"`
-	LeftSource    string    `json:"left_source" parquet:"left_source,dict"`
-	LeftSnapshot  string    `json:"left_snapshot" parquet:"left_snapshot,dict"`
-	RightSource   string    `json:"right_source" parquet:"right_source,dict"`
-	RightSnapshot string    `json:"right_snapshot" parquet:"right_snapshot,dict"`
+	// ComparedAt is when the two were compared.
+	ComparedAt time.Time `json:"compared_at" parquet:"compared_at,timestamp(millisecond)"`
+	// LeftSource is the source on the left.
+	LeftSource string `json:"left_source" parquet:"left_source,dict"`
+	// LeftSnapshot is the snapshot of it that was compared.
+	LeftSnapshot string `json:"left_snapshot" parquet:"left_snapshot,dict"`
+	// RightSource is the source on the right.
+	RightSource string `json:"right_source" parquet:"right_source,dict"`
+	// RightSnapshot is the snapshot of it that was compared.
+	RightSnapshot string `json:"right_snapshot" parquet:"right_snapshot,dict"`
 
-	Type       Type       `json:"type" parquet:"type,dict"`
-	Severity   Severity   `json:"severity" parquet:"severity,dict"`
+	// Type is what kind of finding it is: the list is above.
+	Type Type `json:"type" parquet:"type,dict"`
+	// Severity is low, medium or high.
+	Severity Severity `json:"severity" parquet:"severity,dict"`
+	// Confidence is exact, strong, medium or low: how sure the finding is.
 	Confidence Confidence `json:"confidence" parquet:"confidence,dict"`
 	// PersonKey is that of the account, or of the Auth0 one of two.
 	PersonKey string `json:"person_key" parquet:"person_key"`
-	LeftID    string `json:"left_id,omitempty" parquet:"left_id,optional"`
-	LeftName  string `json:"left_name,omitempty" parquet:"left_name,optional"`
-	RightID   string `json:"right_id,omitempty" parquet:"right_id,optional"`
+	// LeftID is the id of the account on the left.
+	LeftID string `json:"left_id,omitempty" parquet:"left_id,optional"`
+	// LeftName is its user name.
+	LeftName string `json:"left_name,omitempty" parquet:"left_name,optional"`
+	// RightID is the id of the account on the right.
+	RightID string `json:"right_id,omitempty" parquet:"right_id,optional"`
+	// RightName is its user name.
 	RightName string `json:"right_name,omitempty" parquet:"right_name,optional"`
-	// Rule linked the two accounts; for duplicates and conflicts it is the rule
-	// whose key they share.
+	// Rule linked the two accounts; for duplicates and conflicts it is the rule whose
+	// key they share.
 	Rule Rule `json:"rule,omitempty" parquet:"rule,dict,optional"`
-	// Field is what differs, and the values are what each side has, "" for
-	// nothing. A key that several accounts share is on the side that has it.
-	Field      string `json:"field,omitempty" parquet:"field,dict,optional"`
-	LeftValue  string `json:"left_value,omitempty" parquet:"left_value,optional"`
+	// Field is what differs.
+	Field string `json:"field,omitempty" parquet:"field,dict,optional"`
+	// LeftValue is what the left side has, null for nothing. A key that several
+	// accounts share is on the side that has it.
+	LeftValue string `json:"left_value,omitempty" parquet:"left_value,optional"`
+	// RightValue is what the right side has, null for nothing.
 	RightValue string `json:"right_value,omitempty" parquet:"right_value,optional"`
-	Detail     string `json:"detail,omitempty" parquet:"detail,dict,optional"`
+	// Detail says more of it.
+	Detail string `json:"detail,omitempty" parquet:"detail,dict,optional"`
 }
 
 // texts are the columns a finding is sorted by, behind its type, and spilled as.

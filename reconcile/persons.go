@@ -25,19 +25,22 @@ var (
 // account has one open row, and a closed one for each time its link or name was
 // another.
 type Person struct {
-	Source   string `json:"source" parquet:"source,dict"`
-	UserID   string `json:"user_id" parquet:"user_id"`
+	// Source is the source the account is of.
+	Source string `json:"source" parquet:"source,dict"`
+	// UserID is its id, as in users.
+	UserID string `json:"user_id" parquet:"user_id"`
+	// UserName is its name there.
 	UserName string `json:"user_name" parquet:"user_name"`
-	// PersonKey is the same for all accounts linked to each other; see
-	// [PersonKey].
+	// PersonKey is the same for all accounts linked to each other: see [PersonKey].
 	PersonKey string `json:"person_key" parquet:"person_key"`
-	// LinkRule linked the account to its partner, "" if it has none.
+	// LinkRule linked the account to its partner, null if it has none.
 	LinkRule Rule `json:"link_rule,omitempty" parquet:"link_rule,dict,optional"`
-	// ValidFrom is when the account was created, or the snapshot began that
-	// first showed it like this; ValidTo when the snapshot began that showed it
-	// otherwise or no more, nil while it holds.
-	ValidFrom time.Time  `json:"valid_from" parquet:"valid_from,timestamp(millisecond)"`
-	ValidTo   *time.Time `json:"valid_to,omitempty" parquet:"valid_to,optional,timestamp(millisecond)"`
+	// ValidFrom is when the account was created, or the snapshot began that first
+	// showed it like this.
+	ValidFrom time.Time `json:"valid_from" parquet:"valid_from,timestamp(millisecond)"`
+	// ValidTo is when the snapshot began that showed it otherwise or no more, null
+	// while it holds.
+	ValidTo *time.Time `json:"valid_to,omitempty" parquet:"valid_to,optional,timestamp(millisecond)"`
 }
 
 // PersonKey is the key of the person an account names: the first 32 hex digits

@@ -73,7 +73,7 @@ func (t *table) head() {
 	}
 	for _, kind := range Types() {
 		if n := s.ByType[kind]; n > 0 {
-			fmt.Fprintf(t.w, "%s%9s %-13s %s\n", indent, thousands(n), kind, visible(heading(kind, s)))
+			t.fact(fmt.Sprintf("%s%9s %-13s ", indent, thousands(n), kind), visible(heading(kind, s)))
 		}
 	}
 	for _, warning := range s.Warnings {

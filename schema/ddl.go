@@ -109,10 +109,10 @@ func (t Table) DDL(o DDLOptions) string {
 	if len(keys) > 0 {
 		fmt.Fprintf(&b, "PARTITIONED BY (%s)\n", strings.Join(keys, ", "))
 	}
-	fmt.Fprintf(&b, "STORED AS PARQUET\nLOCATION %s\nTBLPROPERTIES (\n", literal(t.Location(o)))
+	fmt.Fprintf(&b, "STORED AS PARQUET\nLOCATION %s\nTBLPROPERTIES (\n", hiveLiteral(t.Location(o)))
 	properties := t.Properties(o)
 	for i, p := range properties {
-		fmt.Fprintf(&b, "  %s = %s%s\n", literal(p[0]), literal(p[1]), comma(i, len(properties)))
+		fmt.Fprintf(&b, "  %s = %s%s\n", hiveLiteral(p[0]), hiveLiteral(p[1]), comma(i, len(properties)))
 	}
 	b.WriteString(")")
 	return b.String()
@@ -290,6 +290,12 @@ func parseTag(tag string) (name string, options []string) {
 func quote(name string) string { return "`" + name + "`" }
 
 func literal(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+
+// hiveLiteral is a string in the DDL of Athena, which is Hive's: there a backslash
+// escapes, and two quotes would end one string and begin another, joined to it.
+func hiveLiteral(s string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
+}
 
 func comma(i, n int) string {
 	if i < n-1 {

@@ -208,12 +208,12 @@ func TestDDLPlaces(t *testing.T) {
 	table := schema.TableOf("drift", struct {
 		Note string `parquet:"note"`
 	}{}, "dt")
-	got := table.DDL(schema.DDLOptions{Location: "s3://b/o'lake/", FirstDay: "2026-01-02"})
+	got := table.DDL(schema.DDLOptions{Location: "s3://b/o'la\\ke/", FirstDay: "2026-01-02"})
 	for _, want := range []string{
 		"CREATE EXTERNAL TABLE IF NOT EXISTS `drift` (\n  `note` string\n)\nPARTITIONED BY (`dt` string)\n",
-		"LOCATION 's3://b/o''lake/drift/'",
+		`LOCATION 's3://b/o\'la\\ke/drift/'`,
 		"'projection.dt.range' = '2026-01-02,NOW+1DAY'",
-		"'storage.location.template' = 's3://b/o''lake/drift/dt=${dt}/'",
+		`'storage.location.template' = 's3://b/o\'la\\ke/drift/dt=${dt}/'`,
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("got\n%s\nwant in it\n%s", got, want)

@@ -95,27 +95,41 @@ type Snapshot struct {
 // Gap is a span of time whose records were lost before they could be read. It
 // is declared once.
 type Gap struct {
-	Source string    `json:"source" parquet:"-"`
-	Stream string    `json:"stream" parquet:"stream,dict"`
-	From   time.Time `json:"gap_from" parquet:"gap_from,timestamp(millisecond)"`
-	To     time.Time `json:"gap_to" parquet:"gap_to,timestamp(millisecond)"`
-	Reason string    `json:"reason" parquet:"reason"`
+	Source string `json:"source" parquet:"-"`
+	// Stream is what read it: main, or a back-fill's name.
+	Stream string `json:"stream" parquet:"stream,dict"`
+	// From is the beginning of the span that was lost.
+	From time.Time `json:"gap_from" parquet:"gap_from,timestamp(millisecond)"`
+	// To is its end.
+	To time.Time `json:"gap_to" parquet:"gap_to,timestamp(millisecond)"`
+	// Reason is why it was lost.
+	Reason string `json:"reason" parquet:"reason"`
 	// Input names the file or object, where the gap is one.
-	Input      string    `json:"input,omitempty" parquet:"input,optional"`
+	Input string `json:"input,omitempty" parquet:"input,optional"`
+	// DeclaredAt is when it was declared.
 	DeclaredAt time.Time `json:"declared_at" parquet:"declared_at,timestamp(millisecond)"`
-	Segment    int64     `json:"segment" parquet:"segment"`
+	// Segment is the segment of raw whose header says so.
+	Segment int64 `json:"segment" parquet:"segment"`
 }
 
 // Reject is a landed record that could not be mapped, with the reason. The
 // record itself stays in its segment: Segment and Record (from 0) find it.
 type Reject struct {
-	Source   string    `json:"source" parquet:"-"`
-	Segment  int64     `json:"segment" parquet:"segment"`
-	Record   int64     `json:"record" parquet:"record"`
-	ID       string    `json:"id" parquet:"id"`
-	Kind     Kind      `json:"kind" parquet:"kind,dict"`
-	Reason   string    `json:"reason" parquet:"reason"`
-	Mapping  int32     `json:"mapping" parquet:"mapping"`
+	Source string `json:"source" parquet:"-"`
+	// Segment is the segment of raw the record stands in.
+	Segment int64 `json:"segment" parquet:"segment"`
+	// Record is which one of the segment it is, from 0.
+	Record int64 `json:"record" parquet:"record"`
+	// ID is the vendor's own id of the record, else its hash.
+	ID string `json:"id" parquet:"id"`
+	// Kind is what the record is.
+	Kind Kind `json:"kind" parquet:"kind,dict"`
+	// Reason is why it could not be mapped.
+	Reason string `json:"reason" parquet:"reason"`
+	// Mapping is the version of the mapping that could not.
+	Mapping int32 `json:"mapping" parquet:"mapping"`
+	// LandedAt is when it was landed.
 	LandedAt time.Time `json:"landed_at" parquet:"landed_at,timestamp(millisecond)"`
-	RawData  string    `json:"raw_data,omitempty" parquet:"raw_data,optional"`
+	// RawData is the scrubbed record as landed.
+	RawData string `json:"raw_data,omitempty" parquet:"raw_data,optional"`
 }

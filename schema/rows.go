@@ -5,18 +5,19 @@ import "time"
 // Setting is one section of a tenant's or pool's settings in a snapshot: the
 // pool itself, a client, a provider, …. As a raw record it stands as this JSON.
 type Setting struct {
-	// Section is the kind of setting in snake_case (user_pool, client); ID names
-	// it within its section, "" where there is only one.
+	// Section is the kind of setting in snake_case (user_pool, client).
 	Section string `json:"section" parquet:"section,dict"`
-	ID      string `json:"id" parquet:"id"`
-	// State is one of the Setting* constants; Detail says more where it is not
-	// SettingOK.
-	State  string `json:"state" parquet:"state,dict"`
+	// ID names it within its section, "" where there is only one.
+	ID string `json:"id" parquet:"id"`
+	// State is ok, denied (we may not read it) or unsupported (the vendor does not
+	// offer it here).
+	State string `json:"state" parquet:"state,dict"`
+	// Detail says more where it is not ok.
 	Detail string `json:"detail,omitempty" parquet:"detail,optional"`
 	// Data is the vendor's answer, JSON text, with fingerprints in the place of
 	// secrets.
 	Data string `json:"data,omitempty" parquet:"data,optional"`
-	// SnapshotID is set where it is filed.
+	// SnapshotID is the snapshot it was read in; set where it is filed.
 	SnapshotID string `json:"snapshot_id,omitempty" parquet:"snapshot_id,optional"`
 }
 
@@ -30,9 +31,13 @@ const (
 // SnapshotRow is a row of table snapshots: a [Snapshot] that is complete. A
 // snapshot without a row there was cut off and is not to be compared.
 type SnapshotRow struct {
-	SnapshotID string    `json:"snapshot_id" parquet:"snapshot_id"`
-	BeginAt    time.Time `json:"begin_at" parquet:"begin_at,timestamp(millisecond)"`
-	EndAt      time.Time `json:"end_at" parquet:"end_at,timestamp(millisecond)"`
+	// SnapshotID names it within its source: its begin, "-n" behind it where two
+	// begin in one second.
+	SnapshotID string `json:"snapshot_id" parquet:"snapshot_id"`
+	// BeginAt is when its reading began.
+	BeginAt time.Time `json:"begin_at" parquet:"begin_at,timestamp(millisecond)"`
+	// EndAt is when it was read to its end.
+	EndAt time.Time `json:"end_at" parquet:"end_at,timestamp(millisecond)"`
 	// Counts is what the vendor's answer held: users, groups, and so on.
 	Counts map[string]int64 `json:"counts,omitempty" parquet:"counts,optional"`
 }

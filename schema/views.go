@@ -144,6 +144,9 @@ func checked(table string, row any, groups map[string][]viewColumn) map[string][
 	return groups
 }
 
+// nobody is what package transform calls a user whom the record does not name.
+const nobody = "unknown"
+
 //go:embed views.sql.tmpl
 var viewsText string
 
@@ -151,6 +154,7 @@ var viewsText string
 func (o ViewOptions) render(name string, columns map[string][]viewColumn) string {
 	t := template.Must(template.New("views").Funcs(o.Funcs()).Funcs(template.FuncMap{
 		"ok":     func() string { return SettingOK },
+		"nobody": func() string { return nobody },
 		"column": func(group, name string) string { return columnPath(columns[group], name) },
 	}).Parse(viewsText))
 	var b strings.Builder

@@ -130,6 +130,9 @@ func (l *lease) pack(ctx context.Context) (packed *os.File, err error) {
 	if err := vacuumInto(ctx, l.path, plain.Name()); err != nil {
 		return nil, err
 	}
+	if err := leaveOut(ctx, plain.Name()); err != nil {
+		return nil, err
+	}
 	packed, err = unnamed(dir, l.source)
 	if err != nil {
 		return nil, err
@@ -162,8 +165,28 @@ func vacuumInto(ctx context.Context, path, into string) (err error) {
 	return err
 }
 
+// hashesKept of segments, the newest that a checkpoint lists, stand in a copy.
+// Those of older ones would be most of its size once it is packed, in each copy
+// anew; raw and the checkpoints have them.
+const hashesKept = 1000
+
+// leaveOut takes out of a copy what is not worth being copied time and again.
+func leaveOut(ctx context.Context, path string) (err error) {
+	db, err := openTemporary(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	_, err = db.ExecContext(ctx,
+		`UPDATE segment SET sha256 = '', file_sha256 = '' WHERE seq < (SELECT head FROM checkpoint) - ? AND sha256 <> ''`, hashesKept)
+	if err == nil {
+		_, err = db.ExecContext(ctx, `VACUUM`) // their bytes are still there
+	}
+	return err
+}
+
 func compress(ctx context.Context, to io.Writer, from io.Reader) error {
-	enc, err := zstd.NewWriter(to, zstd.WithEncoderConcurrency(1))
+	enc, err := zstd.NewWriter(to, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
 	if err != nil {
 		return err
 	}
@@ -203,9 +226,7 @@ func (l *lease) upload(ctx context.Context, packed *os.File) (fileCopy, error) {
 // prune removes copies older than the previous one. What a later holder made
 // sorts behind it.
 func (l *lease) prune(ctx context.Context) error {
-	l.writing.Lock()
-	previous := l.object.Previous
-	l.writing.Unlock()
+	previous := l.known().Previous
 	if previous == nil {
 		return nil
 	}
@@ -264,7 +285,8 @@ func (o *shared) localFile(ctx context.Context, l *lease, prior *object) (*sql.D
 	}
 	err = migrate(ctx, db)
 	if err == nil {
-		err = overlay(ctx, db, &l.object.State, l.object.Published)
+		there := l.known()
+		err = overlay(ctx, db, &there.State, there.Published)
 	}
 	if err != nil {
 		return nil, errors.Join(err, db.Close())

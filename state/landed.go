@@ -53,7 +53,7 @@ type Landed struct {
 // inputs, gaps and snapshot, in one transaction.
 func (d *DB) Commit(ctx context.Context, l Landed) error {
 	err := d.write(ctx, func(tx *sql.Tx) error {
-		for _, put := range []func(context.Context, *sql.Tx, Landed) error{putSegment, putSeen, putInputs, putGaps, putSnapshot} {
+		for _, put := range []func(context.Context, *sql.Tx, Landed) error{putSegment, addTotal, putSeen, putInputs, putGaps, putSnapshot} {
 			if err := put(ctx, tx, l); err != nil {
 				return err
 			}
@@ -75,6 +75,19 @@ func putSegment(ctx context.Context, tx *sql.Tx, l Landed) error {
 		`INSERT INTO segment (seq, stream, sha256, file_sha256, records, bytes, first_ms, last_ms, landed_ms, gaps, snapshot)
 		 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		l.Seq, l.Stream, l.SHA256, l.File, l.Records, l.Bytes, millis(l.First), millis(l.Last), l.LandedAt.UnixMilli(), len(l.Gaps), snapshot)
+	return err
+}
+
+// addTotal adds a segment to the sums of its stream.
+func addTotal(ctx context.Context, tx *sql.Tx, l Landed) error {
+	_, err := tx.ExecContext(ctx,
+		`INSERT INTO total (stream, segments, records, bytes, first_ms, last_ms, landed_ms) VALUES (?, 1, ?, ?, ?, ?, ?)
+		 ON CONFLICT (stream) DO UPDATE SET
+		   segments = segments + 1, records = records + excluded.records, bytes = bytes + excluded.bytes,
+		   first_ms = coalesce(min(first_ms, excluded.first_ms), first_ms, excluded.first_ms),
+		   last_ms = coalesce(max(last_ms, excluded.last_ms), last_ms, excluded.last_ms),
+		   landed_ms = max(landed_ms, excluded.landed_ms)`,
+		l.Stream, l.Records, l.Bytes, millis(l.First), millis(l.Last), l.LandedAt.UnixMilli())
 	return err
 }
 
@@ -243,7 +256,7 @@ func (d *DB) Known(ctx context.Context, ids []SeenID) (map[SeenID]bool, error) {
 func (d *DB) ForgetSeen(ctx context.Context, horizon time.Duration) error {
 	err := d.write(ctx, func(tx *sql.Tx) error {
 		var landed, event sql.NullInt64
-		if err := tx.QueryRowContext(ctx, `SELECT max(landed_ms), max(last_ms) FROM segment`).Scan(&landed, &event); err != nil {
+		if err := tx.QueryRowContext(ctx, `SELECT max(landed_ms), max(last_ms) FROM total`).Scan(&landed, &event); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, `DELETE FROM seen WHERE landed_ms < ? AND event_ms < ?`,

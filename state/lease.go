@@ -158,10 +158,17 @@ func (l *lease) hold(ctx context.Context, begun instant) {
 // serve begins to publish the state, once it is there.
 func (l *lease) serve(ctx context.Context, db *sql.DB, path string) {
 	l.db, l.path = db, path
-	if l.object.Copy == nil {
+	if l.known().Copy == nil {
 		l.copied = -1
 	}
 	l.publishers.start(context.WithoutCancel(ctx), l.publishing, l.copying)
+}
+
+// known is the object as it stands, which may be written meanwhile.
+func (l *lease) known() object {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	return l.object
 }
 
 // moved says that there is something to publish.

@@ -15,6 +15,10 @@ import (
 // loses the oldest, and counts them.
 const keptNotices = 10_000
 
+// keptTold of them are remembered though all sinks were given them, so that what
+// is noted again is not told again.
+const keptTold = 500
+
 // NoticeSuffix stands behind a sink's name where its position among the notices
 // is meant: {0, id of the next notice}.
 const NoticeSuffix = "/notices"
@@ -39,13 +43,20 @@ func (d *DB) AddNotices(ctx context.Context, events ...schema.Event) (first int6
 				return err
 			}
 		}
-		_, err = tx.ExecContext(ctx, `DELETE FROM notice WHERE id <= (SELECT max(id) FROM notice) - ?`, keptNotices)
-		return err
+		return forgetNotices(ctx, tx)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("remember notices of %s: %w", d.source, err)
 	}
 	return first, nil
+}
+
+func forgetNotices(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx,
+		`DELETE FROM notice WHERE id <= (SELECT max(id) FROM notice) - ?1
+		    OR id <= (SELECT max(id) FROM notice) - ?2 AND id < (SELECT min(record) FROM position WHERE sink LIKE '%' || ?3)`,
+		keptNotices, keptTold, NoticeSuffix)
+	return err
 }
 
 // addNotice asks first whether it is there: a conflict could use up an id, and

@@ -40,7 +40,7 @@ func (d *DB) Streams(ctx context.Context) (map[string]time.Time, error) {
 		err := rows.Scan(&name, &last)
 		newest[name] = fromMillis(last)
 		return err
-	}, `SELECT stream, max(last_ms) FROM segment WHERE records > 0 GROUP BY stream`)
+	}, `SELECT stream, last_ms FROM total WHERE records > 0`)
 	if err != nil {
 		return nil, fmt.Errorf("read streams of %s: %w", d.source, err)
 	}

@@ -68,13 +68,14 @@ func putCheckpoint(ctx context.Context, tx *sql.Tx, c Checkpoint) error {
 
 // SegmentRow is a segment as the index knows it.
 type SegmentRow struct {
-	Seq     int64
-	Stream  string
-	SHA256  string // of its header, hex
-	File    string // SHA-256 of its whole object, hex; "" if not known
-	Records int64
-	Bytes   int64
-	Gaps    int64
+	Seq    int64
+	Stream string
+	// SHA256 of its header and of its whole object, hex; "" where not known: a
+	// state that was made from a copy does not know those of old segments.
+	SHA256, File string
+	Records      int64
+	Bytes        int64
+	Gaps         int64
 }
 
 // Segments returns segments from a number on, in order.

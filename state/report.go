@@ -99,7 +99,7 @@ func (d *DB) Totals(ctx context.Context) (Totals, error) {
 	var t Totals
 	var first, last, landed sql.NullInt64
 	err := d.db.QueryRowContext(ctx,
-		`SELECT count(*), coalesce(sum(records), 0), coalesce(sum(bytes), 0), min(first_ms), max(last_ms), max(landed_ms) FROM segment`).
+		`SELECT coalesce(sum(segments), 0), coalesce(sum(records), 0), coalesce(sum(bytes), 0), min(first_ms), max(last_ms), max(landed_ms) FROM total`).
 		Scan(&t.Segments, &t.Records, &t.Bytes, &first, &last, &landed)
 	if err != nil {
 		return Totals{}, fmt.Errorf("read totals of %s: %w", d.source, err)

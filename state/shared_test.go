@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/idtrail/idtrail/internal/blob"
 	"github.com/idtrail/idtrail/internal/blob/blobtest"
@@ -1105,4 +1107,123 @@ func TestTheNameOfAFolderStays(t *testing.T) {
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
 		t.Errorf("%v %v, want one file", entries, err)
 	}
+}
+
+// The lease is renewed while a copy is fetched that takes long, beside the
+// opening that goes by what the lease knows.
+func TestALeaseIsRenewedWhileACopyIsFetched(t *testing.T) {
+	bubble(t, func(t *testing.T, store *blobtest.Memory) {
+		first := newHost(t, store, "first", 0)
+		d := first.open(t)
+		commit(t, d, landed(0), landed(1, "a"))
+		closeState(t, d)
+		second := newHost(t, store, "second", 0)
+		second.net.Before = func(op, key string) error {
+			if op == blobtest.OpGet && strings.HasSuffix(key, ".db.zst") {
+				time.Sleep(50 * time.Second)
+			}
+			return nil
+		}
+		begun := time.Now()
+		d = second.open(t)
+		if took := time.Since(begun); took < 50*time.Second {
+			t.Fatalf("no copy was fetched: it took %s", took)
+		}
+		if err := d.Fence(); err != nil {
+			t.Error(err)
+		}
+		if known := mustKnow(t, d, "a"); len(known) != 1 {
+			t.Errorf("known: %v", known)
+		}
+		closeState(t, d)
+	})
+}
+
+// A copy leaves out the hashes of old segments, which are most of its size; the
+// file that it is made of keeps them.
+func TestACopyLeavesOutOldHashes(t *testing.T) {
+	bubble(t, func(t *testing.T, store *blobtest.Memory) {
+		first := newHost(t, store, "first", 0)
+		d := first.open(t)
+		var old, kept []string
+		for _, seq := range slices.Concat(seqs(450, 500), seqs(500, 550), []int64{1500, 1501}) {
+			l := landed(seq, fmt.Sprint("a", seq))
+			l.SHA256 = fmt.Sprintf("%064d", seq)
+			l.File = l.SHA256
+			commit(t, d, l)
+			kept = append(kept, fmt.Sprint(seq))
+			if seq < 500 {
+				old = append(old, l.SHA256)
+			}
+		}
+		if err := d.SetCheckpoint(t.Context(), state.Checkpoint{Number: 3, SHA256: "c", Head: 1500}); err != nil {
+			t.Fatal(err)
+		}
+		want, err := d.Totals(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		closeState(t, d)
+		file := string(unpacked(t, store, copiesIn(store)[0]))
+		if slices.ContainsFunc(old, func(hash string) bool { return strings.Contains(file, hash) }) {
+			t.Error("the copy still holds the bytes of hashes that were left out")
+		}
+		second := newHost(t, store, "second", 0)
+		for _, h := range []*host{first, second} {
+			known := kept
+			if h == second {
+				known = kept[len(old):]
+			}
+			d := h.open(t)
+			if got := hashesKnown(t, d); !slices.Equal(got, known) {
+				t.Errorf("on %s the hashes of %s are known, want %s", h.name, got, known)
+			}
+			if got, err := d.Totals(t.Context()); err != nil || got != want {
+				t.Errorf("on %s: %+v, %v, want %+v", h.name, got, err, want)
+			}
+			if seq, hash, ok, err := d.Head(t.Context()); seq != 1501 || hash != fmt.Sprintf("%064d", 1501) || !ok || err != nil {
+				t.Errorf("on %s: head %d %q %v %v", h.name, seq, hash, ok, err)
+			}
+			closeState(t, d)
+		}
+	})
+}
+
+func unpacked(t *testing.T, store *blobtest.Memory, key string) []byte {
+	t.Helper()
+	dec, err := zstd.NewReader(bytes.NewReader(store.Objects()[key]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dec.Close()
+	file, err := io.ReadAll(dec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// hashesKnown are the segments both of whose hashes are known.
+func hashesKnown(t *testing.T, d *state.DB) (known []string) {
+	t.Helper()
+	rows, err := d.Segments(t.Context(), 0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range rows {
+		switch {
+		case row.SHA256 != "" && row.File != "":
+			known = append(known, fmt.Sprint(row.Seq))
+		case row.SHA256 != "" || row.File != "":
+			t.Errorf("segment %d has one of two hashes: %+v", row.Seq, row)
+		}
+	}
+	return known
+}
+
+func seqs(from, to int64) (list []int64) {
+	for seq := from; seq < to; seq++ {
+		list = append(list, seq)
+	}
+	return list
 }

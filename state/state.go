@@ -17,7 +17,7 @@ import (
 
 // Format is the newest version of the state file this program reads; the
 // number of migrations it knows.
-const Format = 3
+const Format = 4
 
 // What a caller tells apart.
 var (
@@ -76,6 +76,8 @@ func opening(dir, source string, err error) error {
 		return fmt.Errorf("%w (move it away to have it made anew from the raw segments, or `idtrail state rebuild`)", err)
 	case e.Code == sqlite3.ErrFull, e.SystemErrno == syscall.ENOSPC, e.SystemErrno == syscall.EDQUOT:
 		return fmt.Errorf("%w (free space on this file system)", err)
+	case e.Code == sqlite3.ErrCantOpen, e.Code == sqlite3.ErrReadonly:
+		return fmt.Errorf("%w (idtrail runs as user %d, who has to be able to read and write it)", err, os.Geteuid())
 	default:
 		return err
 	}

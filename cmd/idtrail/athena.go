@@ -39,9 +39,9 @@ func (a *app) athenaCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "athena",
 		Short: "Print or install tables, views and audit queries for Athena",
-		Long: `Athena prints the statements that make the lake queryable in Amazon Athena, or in
-DuckDB: tables with projected partitions for the sources of the config, views
-(v_events, v_users, v_drift, v_gaps), and a library of audit queries.
+		Long: `Athena prints the statements that make the lake queryable in Amazon Athena, or
+in DuckDB: tables with projected partitions for the sources of the config,
+views (v_events, v_users, v_drift, v_gaps), and a library of audit queries.
 
 With --install it makes tables and views in Glue and saves the queries in a
 workgroup. It changes only what it has made itself, and may be run again at any
@@ -261,18 +261,19 @@ func hasObject(ctx context.Context, store blob.Store, prefix string) (bool, erro
 	return false, nil
 }
 
-func (a *app) installAthena(ctx context.Context, c *config.Config, o athena.Options, f athenaFlags) error {
+// installer reaches Glue and Athena, as the lake is opened unless told otherwise.
+func (a *app) installer(ctx context.Context, c *config.Config, o athena.Options, f athenaFlags) (*athena.Installer, error) {
 	b := a.builder(c)
 	access := blob.AWSOptions{Region: c.Lake.Region, RoleARN: c.Lake.RoleARN, ExternalID: c.Lake.ExternalID}
 	if f.connection != "" {
 		if c.Connections[f.connection].AWS == nil {
-			return usage("name one of the config that has aws", "--connection %s is no connection to AWS", printable(f.connection))
+			return nil, usage("name one of the config that has aws", "--connection %s is no connection to AWS", printable(f.connection))
 		}
 		access = b.awsOptions(f.connection)
 	}
 	cfg, err := blob.LoadAWS(ctx, access)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	installer := &athena.Installer{
 		Glue: glue.NewFromConfig(cfg), Athena: awsathena.NewFromConfig(cfg), Options: o,
@@ -283,8 +284,16 @@ func (a *app) installAthena(ctx context.Context, c *config.Config, o athena.Opti
 			continue
 		}
 		if err := blob.CheckEndpoint(*endpoint); err != nil {
-			return fmt.Errorf("install into %s: %w", o.Database, err)
+			return nil, fmt.Errorf("reach database %s: %w", o.Database, err)
 		}
+	}
+	return installer, nil
+}
+
+func (a *app) installAthena(ctx context.Context, c *config.Config, o athena.Options, f athenaFlags) error {
+	installer, err := a.installer(ctx, c, o, f)
+	if err != nil {
+		return err
 	}
 	var changes []athena.Change
 	a.term.during(func() string { return "installing into " + o.Database }, func() { changes, err = installer.Install(ctx) })

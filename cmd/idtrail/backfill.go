@@ -25,16 +25,18 @@ func (a *app) backfillCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "backfill source",
 		Short: "Read a span of a source's past, beside its ordinary reading",
-		Long: `Backfill reads older records of a source, in slices, the oldest first, and lands
-and delivers them like any others. The source's own cursor stays where it is, and
-what was landed before is not landed again, whatever reading it came from.
+		Long: `Backfill reads older records of a source, in slices, the oldest first, and
+lands and delivers them like any others. The source's own cursor stays where it
+is, and what was landed before is not landed again, whatever reading it came
+from.
 
-It may be killed at any time: called again with the same --from and --to, it goes
-on where it was. It holds the source meanwhile; runs pass it over until then.
+It may be killed at any time: called again with the same --from and --to, it
+goes on where it was. It holds the source meanwhile; runs pass it over until
+then.
 
-Sources that read a log can: auth0_logs, as far back as the tenant keeps its log;
-cloudtrail_lookup, 90 days; cloudtrail_trail, as far as there are files. Snapshots
-and archives are read whole each time, and cannot.
+Sources that read a log can: auth0_logs, as far back as the tenant keeps its
+log; cloudtrail_lookup, 90 days; cloudtrail_trail, as far as there are files.
+Snapshots and archives are read whole each time, and cannot.
 
 ` + exitHelp,
 		Example: `  idtrail backfill trail --from 2026-01-01 --to 2026-02-01

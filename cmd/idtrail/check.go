@@ -31,8 +31,8 @@ const (
 
 // checked is one line of a check.
 type checked struct {
-	// Part is config, state, state_cache, temp, raw, lake, manifests, keys, source,
-	// sink or forecast; Name which one.
+	// Part is config, state, state_cache, temp, raw, lake, manifests, tables, keys,
+	// source, sink or forecast; Name which one.
 	Part  string `json:"part"`
 	Name  string `json:"name,omitempty"`
 	State string `json:"state"`
@@ -75,13 +75,14 @@ func (k *checker) line() string {
 }
 
 func (a *app) checkCommand() *cobra.Command {
-	var write bool
+	var f checkFlags
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Try everything the config names",
 		Long: `Check reads the config and tries what it names: the places to write to, and the
 credentials, rights and reach of every source and sink, with a few cheap calls.
-It writes nothing unless told to.
+It looks for what lies in the lake and in no table's partitions. It writes
+nothing unless told to.
 
 What is missing is named: the action and resource in IAM with the statement to add,
 the scope in Auth0. Nothing that fails keeps it from checking the rest. At the end
@@ -91,17 +92,27 @@ charge for.
 It exits with 1 if something cannot work, and with 2 if the config is wrong or a
 secret of it cannot be read.`,
 		Example: `  idtrail check
-  idtrail check --write        also write and remove a small object in each place
+  idtrail check --write        also write a small object in each place
+  idtrail check --athena idtrail   are the tables of this database up to date?
   idtrail check --json | jq .missing
   idtrail check --json -c /etc/idtrail/idtrail.yaml`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.check(cmd.Context(), write) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.check(cmd.Context(), f) },
 	}
-	cmd.Flags().BoolVar(&write, "write", false, "also write, read and remove a small object of our own in each place")
+	cmd.Flags().BoolVar(&f.write, "write", false, "also write, read and remove a small object of our own in each place")
+	cmd.Flags().StringVar(&f.database, "athena", "", "also hold config and lake against the tables of this `database` of Glue")
 	return cmd
 }
 
-func (a *app) check(ctx context.Context, write bool) error {
+type checkFlags struct {
+	write    bool
+	database string
+}
+
+func (a *app) check(ctx context.Context, f checkFlags) error {
+	if f.database != "" && !databaseName.MatchString(f.database) {
+		return usage("write lower-case letters, digits and _", "--athena %q is no name for a database", f.database)
+	}
 	c, err := a.configForCheck(ctx)
 	if err != nil {
 		return err
@@ -110,8 +121,8 @@ func (a *app) check(ctx context.Context, write bool) error {
 	if err != nil {
 		return err
 	}
-	k := &checker{a: a, b: a.builder(c), write: write, plan: plan}
-	a.term.during(k.line, func() { k.all(ctx, c) })
+	k := &checker{a: a, b: a.builder(c), write: f.write, plan: plan}
+	a.term.during(k.line, func() { k.all(ctx, c, f.database) })
 	if ctx.Err() != nil {
 		return errInterrupted
 	}
@@ -150,7 +161,7 @@ func (k *checker) print() error {
 	return k.a.printTable(rows)
 }
 
-func (k *checker) all(ctx context.Context, c *config.Config) {
+func (k *checker) all(ctx context.Context, c *config.Config, database string) {
 	k.add(checked{Part: "config", State: checkOK, What: c.File})
 	for _, w := range c.Warnings {
 		k.add(checked{Part: "config", State: checkWarning, What: fmt.Sprintf("line %d: %s: %s", w.Line, w.Key, w.Message), Hint: w.Hint})
@@ -163,6 +174,7 @@ func (k *checker) all(ctx context.Context, c *config.Config) {
 	if c.Manifests.URL != c.Lake.URL || c.Manifests.Lock != (config.Lock{}) {
 		k.store(ctx, "manifests", c.Manifests)
 	}
+	k.tables(ctx, c, lake, database)
 	if k.readable("keys", "", "signing_key") {
 		k.keys(c)
 	}
@@ -320,6 +332,9 @@ func (k *checker) findings(name string, findings []extract.Finding, err error) b
 			// The finding a check stops at is what its error tells of, and so are those
 			// with a cause that is part of it.
 			line.State, told = checkFailed, true
+			if more := hintOf(err); more != "" {
+				line.Hint += ": " + more
+			}
 		}
 		k.add(line)
 	}

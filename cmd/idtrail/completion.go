@@ -11,6 +11,9 @@ func (a *app) completionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion bash|zsh|fish|powershell",
 		Short: "Print a script that completes idtrail's verbs and flags",
+		Long: `Completion prints a script for your shell that completes verbs and flags at the
+press of Tab. Have the shell read it at its start: put the line of the example
+into ~/.bashrc, or the file where your shell looks for such scripts.`,
 		Example: `  source <(idtrail completion bash)
   idtrail completion zsh > "${fpath[1]}/_idtrail"
   idtrail completion fish > ~/.config/fish/completions/idtrail.fish`,

@@ -6,13 +6,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 
-	"github.com/spf13/cobra"
-
+	"github.com/idtrail/idtrail/extract/auth0"
+	"github.com/idtrail/idtrail/extract/cognito"
 	"github.com/idtrail/idtrail/internal/config"
+	"github.com/idtrail/idtrail/internal/segment"
+	"github.com/idtrail/idtrail/state"
 )
 
 func TestExitCode(t *testing.T) {
@@ -47,6 +56,7 @@ func TestReport(t *testing.T) {
 		{"hint", usage("do this", "wrong %s", "flag"), "idtrail: wrong flag\n  do this\n", `{"error":"wrong flag","hint":"do this","code":2}`},
 		{"quiet", exitQuietly(exitHeld, "held"), "", `{"error":"held","code":4}`},
 		{"none", nil, "", ""},
+		{"from outside", errors.New("open \x1b[2J\u202e.json"), "idtrail: open  [2J .json\n", "{\"error\":\"open \\u001b[2J\u202e.json\",\"code\":1}"},
 	} {
 		for asJSON, want := range map[bool]string{false: tt.text, true: tt.json} {
 			var out bytes.Buffer
@@ -58,22 +68,65 @@ func TestReport(t *testing.T) {
 	}
 }
 
+// TestHints: what commonly goes wrong comes with what to do about it, as the
+// library says it, however deep it is wrapped.
+func TestHints(t *testing.T) {
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	closed := httptest.NewServer(nil)
+	closed.Close()
+	proxy, err := url.Parse(closed.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := func(tr *http.Transport, url string) error {
+		res, err := (&http.Client{Transport: tr}).Get(url)
+		if err == nil {
+			err = res.Body.Close()
+		}
+		return err
+	}
+	trusting := server.Client().Transport.(*http.Transport).Clone()
+	trusting.TLSClientConfig.ServerName = "elsewhere.example"
+	_, noRight := os.ReadFile("/proc/1/mem/x")
+	for name, tt := range map[string]struct {
+		err  error
+		want string
+	}{
+		"refused":     {call(&http.Transport{}, closed.URL), "is the address right"},
+		"proxy":       {call(&http.Transport{Proxy: http.ProxyURL(proxy)}, "https://acme.example"), "the proxy that HTTPS_PROXY"},
+		"authority":   {call(&http.Transport{}, server.URL), "ca_file"},
+		"other host":  {call(trusting, server.URL), "for another host"},
+		"permission":  {fs.ErrPermission, "idtrail runs as user"},
+		"disk":        {syscall.ENOSPC, "free space"},
+		"read-only":   {syscall.EROFS, "mount it writable"},
+		"newer state": {state.ErrNewer, "a later one"},
+		"newer raw":   {segment.ErrNewer, "a later one"},
+		"damaged":     {segment.ErrDamaged, "put back"},
+		"lost":        {state.ErrLost, "another run goes on"},
+		"held":        {state.ErrHeld, "wait until it is done"},
+		"auth0":       {auth0.ErrCredentials, "idtrail check"},
+		"scope":       {auth0.ErrScope, "dashboard"},
+		"cognito":     {cognito.ErrDenied, "docs/SOURCES.md"},
+		"said":        {fmt.Errorf("give user 7 the right (idtrail runs as that user): %w", fs.ErrPermission), ""},
+		"unknown":     {noRight, ""},
+	} {
+		got := hintOf(fmt.Errorf("read source acme: %w", errors.Join(errors.New("x"), tt.err)))
+		if tt.err == nil || !strings.Contains(got, tt.want) || tt.want == "" && got != "" {
+			t.Errorf("%s: of %v got %q, want %q", name, tt.err, got, tt.want)
+		}
+	}
+}
+
 // Every verb shows how it is called, in lines of a readable length.
 func TestHelp(t *testing.T) {
-	root := (&app{term: newConsole(io.Discard, time.Now)}).root()
-	verbs := []*cobra.Command{root}
-	for ; len(verbs) > 0; verbs = verbs[1:] {
-		verb := verbs[0]
-		if verb.Name() == "help" {
-			continue
+	for _, verb := range append(allVerbs(), helpCommand()) {
+		if !strings.HasPrefix(verb.Example, "  ") || verb.Short == "" || verb.Long == "" {
+			t.Errorf("%s: got example %q, summary %q and text %q, want all", verb.CommandPath(), verb.Example, verb.Short, verb.Long)
 		}
-		verbs = append(verbs, verb.Commands()...)
-		if !strings.HasPrefix(verb.Example, "  ") || verb.Short == "" {
-			t.Errorf("%s: got example %q and summary %q, want both", verb.CommandPath(), verb.Example, verb.Short)
-		}
-		for line := range strings.Lines(verb.Long + "\n" + verb.Example) {
-			if len(line) > 85 {
-				t.Errorf("%s: line of %d characters: %s", verb.CommandPath(), len(line), line)
+		for line := range strings.Lines(verb.Long + "\n" + verb.Example + "\n" + verb.UsageString()) {
+			if n := utf8.RuneCountInString(strings.TrimRight(line, " \n")); n > helpWidth {
+				t.Errorf("%s: line of %d characters: %s", verb.CommandPath(), n, line)
 			}
 		}
 	}

@@ -68,8 +68,8 @@ or role.
 With events and users it makes two jobs, for two lines of cron: audit, without
 the users, to run often, and nightly, with them and the comparison.`,
 		Example: `  idtrail init
-  idtrail init --auth0 acme.eu.auth0.com --cognito eu-west-1_Ab1Cd2Ef3 --trail logs
-  idtrail init --auth0 acme.eu.auth0.com --auth0-read log --lake s3://my-bucket/lake
+  idtrail init --auth0 acme.auth0.com --cognito eu-west-1_Ab1Cd2Ef3 --trail logs
+  idtrail init --auth0 acme.auth0.com --auth0-read log --lake s3://acme/lake
   idtrail init --trail history --aws-region eu-west-1 --datadog datadoghq.eu
   idtrail init --cloudtrail './trail/**/*.json.gz' -c /etc/idtrail/idtrail.yaml`,
 		Args: cobra.NoArgs,

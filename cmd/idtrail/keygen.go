@@ -30,9 +30,9 @@ overwritten.
 
 Runs sign their notes with the private key (signing_key in the config); whoever
 verifies needs the public one only (verify_keys, or verify --key). Keep the
-private key where those who can write to the bucket cannot read it, and a copy of
-the public key outside of the bucket. To change keys, make another, sign with it,
-and add its public key to verify_keys beside the old one.`,
+private key where those who can write to the bucket cannot read it, and a copy
+of the public key outside of the bucket. To change keys, make another, sign
+with it, and add its public key to verify_keys beside the old one.`,
 		Example: `  idtrail keygen --name acme-audit
   idtrail keygen --name acme-audit -o /run/secrets/idtrail.key > idtrail.pub`,
 		Args: cobra.NoArgs,

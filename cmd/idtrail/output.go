@@ -29,31 +29,43 @@ func (a *app) printf(format string, args ...any) error {
 }
 
 // printTable writes rows in columns, each as wide as its widest cell; columns of
-// numbers to the right. On a terminal the last cell goes on below where it does
-// not fit. What came from outside cannot move the cursor.
+// numbers to the right. On a terminal they move closer where they do not fit, and
+// the last cell goes on below where that does not help. What came from outside
+// cannot move the cursor.
 func (a *app) printTable(rows [][]string) error {
-	columns := columnsOf(rows)
+	columns, gap := columnsOf(rows), columnGap
+	if width := a.outWidth(); width > 0 && tableWidth(columns, gap) > width && tableWidth(columns, " ") <= width {
+		gap = " "
+	}
 	var text strings.Builder
 	for _, row := range rows {
 		var line strings.Builder
 		for i, cell := range row {
 			if i > 0 {
-				line.WriteString(columnGap)
+				line.WriteString(gap)
 			}
 			columns[i].write(&line, printable(cell))
 		}
-		text.WriteString(wrap(strings.TrimRight(line.String(), " "), a.outWidth(), lastColumn(columns)) + "\n")
+		text.WriteString(wrap(strings.TrimRight(line.String(), " "), a.outWidth(), lastColumn(columns, gap)) + "\n")
 	}
 	return a.printf("%s", text.String())
 }
 
 // lastColumn is where the last column begins.
-func lastColumn(columns []column) int {
+func lastColumn(columns []column, gap string) int {
 	at := 0
 	for _, c := range columns[:max(0, len(columns)-1)] {
-		at += c.width + len(columnGap)
+		at += c.width + len(gap)
 	}
 	return at
+}
+
+// tableWidth is that of the widest row.
+func tableWidth(columns []column, gap string) int {
+	if len(columns) == 0 {
+		return 0
+	}
+	return lastColumn(columns, gap) + columns[len(columns)-1].width
 }
 
 // printTables writes tables with a line between them; those that have but a

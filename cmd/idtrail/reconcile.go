@@ -47,7 +47,9 @@ changes nothing.`,
 	report.Flags().StringVar(&f.format, "format", "table", "table, csv, json or html")
 	report.Flags().StringVarP(&f.output, "output", "o", "", "write to this `file`, made with mode 0600")
 	report.Flags().IntVar(&f.rows, "rows", 20, "rows shown of each type in a table; -1 for all")
-	return group("reconcile", "Compare the users of two systems", report)
+	return group("reconcile", "Compare the users of two systems", `Run compares users, where a job of the config says reconcile: true: it matches
+the accounts of two systems, finds what differs, and writes tables drift and
+persons. The verbs below show what came of it, and compare nothing themselves.`, report)
 }
 
 func (a *app) reconcileReport(ctx context.Context, f reportFlags) error {
@@ -140,8 +142,11 @@ const uncut = 10_000
 func (a *app) tableWidth() int { return cmp.Or(a.outWidth(), uncut) }
 
 // outWidth is the width of the terminal results go to, 0 if there is none.
-func (a *app) outWidth() int {
-	f, ok := a.Out.(*os.File)
+func (a *app) outWidth() int { return terminalWidth(a.Out) }
+
+// terminalWidth is that of the terminal w is, 0 if it is none.
+func terminalWidth(w io.Writer) int {
+	f, ok := w.(*os.File)
 	if !ok {
 		return 0
 	}

@@ -44,9 +44,9 @@ config names no retention. Kept are: segments that a sink was not given yet or
 that a lost state could not be made anew without, what is under an Object Lock,
 and the first segment of each chain.
 
-It looks first and shows what would go; off a terminal it wants --yes to go on. A
-signed note says what was removed before it is, so verify calls it pruned, not
-missing. It may be killed at any time: the next call finishes it.
+It looks first and shows what would go; off a terminal it wants --yes to go on.
+A signed note says what was removed before it is, so verify calls it pruned,
+not missing. It may be killed at any time: the next call finishes it.
 
 ` + exitHelp,
 		Example: `  idtrail prune --dry-run
@@ -63,21 +63,21 @@ func (a *app) eraseCommand() *cobra.Command {
 	var f removeFlags
 	cmd := &cobra.Command{
 		Use:   "erase",
-		Short: "Cut one person's records out of raw and lake, and sign that it was done",
-		Long: `Erase serves a person's request to be forgotten: it cuts every record in which one
-of the names given stands, whole, out of raw and lake, and leaves a mark in its
-place, so that the chain holds and the counts add up. Unless --source says which,
-it takes the person out of persons and drift too, and removes the reports made of
-that drift. Name the person by every id,
-user name and e-mail address you know; idtrail find shows what there is.
+		Short: "Cut one person's records out of raw and lake, and sign it",
+		Long: `Erase serves a person's request to be forgotten: it cuts every record in which
+one of the names given stands, whole, out of raw and lake, and leaves a mark in
+its place, so that the chain holds and the counts add up. Unless --source says
+which, it takes the person out of persons and drift too, and removes the
+reports made of that drift. Name the person by every id, user name and e-mail
+address you know; idtrail find shows what there is.
 
 It looks first and shows how much would go; off a terminal it wants --yes to go
-on. A signed note says which objects change before they do; it holds no name, but
-a keyed hash. It may be killed at any time: the next run finishes it.
+on. A signed note says which objects change before they do; it holds no name,
+but a keyed hash. It may be killed at any time: the next run finishes it.
 
-What Datadog, Splunk and OTLP were sent is theirs, and what the vendor says of the
-person later is landed again: erase there first. In a bucket with versions or an
-Object Lock the old versions stay until they expire.
+What Datadog, Splunk and OTLP were sent is theirs, and what the vendor says of
+the person later is landed again: erase there first. In a bucket with versions
+or an Object Lock the old versions stay until they expire.
 
 ` + exitHelp,
 		Example: `  idtrail erase --user 'auth0|5f7c8ec7' --user jane@example.com --dry-run

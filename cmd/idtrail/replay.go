@@ -25,11 +25,12 @@ func (a *app) replayCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "replay",
 		Short: "Map again what an older mapping made, or could not map",
-		Long: `Replay maps the raw records again, by the mapping of this version, where what the
-lake holds of them was made by an older one or where some were rejected. Objects
-whose rows come out the same are left as they are; the others are replaced one by
-one, and a signed note says which. What was rejected and no longer is goes to
-Datadog, Splunk and OTLP too, once; what they were sent before is not sent again.
+		Long: `Replay maps the raw records again, by the mapping of this version, where what
+the lake holds of them was made by an older one or where some were rejected.
+Objects whose rows come out the same are left as they are; the others are
+replaced one by one, and a signed note says which. What was rejected and no
+longer is goes to Datadog, Splunk and OTLP too, once; what they were sent
+before is not sent again.
 
 It may be killed at any time: the next run, or replay, finishes it. Objects are
 replaced whole, so queries see old or new rows of an object, never both.

@@ -79,6 +79,9 @@ func asksJSON(args []string) bool {
 	return slices.Contains(args, "--json") || slices.Contains(args, "--json=true")
 }
 
+// helpWidth is that of a terminal nobody has made wider.
+const helpWidth = 80
+
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "idtrail",
@@ -108,6 +111,7 @@ compares the users of two systems.
 		return usage("try: "+cmd.CommandPath()+" --help", "%w", err)
 	})
 	root.SetHelpCommand(helpCommand())
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages |", fmt.Sprintf(".FlagUsagesWrapped %d |", helpWidth)))
 	f := root.PersistentFlags()
 	f.StringVarP(&a.configPath, "config", "c", "", "config `file` or s3://bucket/key (default $IDTRAIL_CONFIG, $IDTRAIL_CONFIG_YAML, ./idtrail.yaml)")
 	f.BoolVar(&a.json, "json", false, "results and errors as JSON")
@@ -212,8 +216,8 @@ const (
 )
 
 // group is a verb that only has others below it.
-func group(use, short string, verbs ...*cobra.Command) *cobra.Command {
-	cmd := &cobra.Command{Use: use, Short: short, Args: cobra.ArbitraryArgs}
+func group(use, short, long string, verbs ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short, Long: long, Args: cobra.ArbitraryArgs}
 	names, examples := make([]string, len(verbs)), make([]string, len(verbs))
 	for i, v := range verbs {
 		names[i], examples[i] = v.Name(), v.Example

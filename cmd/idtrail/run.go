@@ -31,9 +31,9 @@ func (a *app) runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run [job]...",
 		Short: "Extract, land, deliver and reconcile, once",
-		Long: `Run reads every source of the jobs named, or of all jobs, from where the last run
-stopped; lands what it reads; gives every sink what is due; and reconciles users
-where a job says so. What fails of one source or sink stops no other.
+		Long: `Run reads every source of the jobs named, or of all jobs, from where the last
+run stopped; lands what it reads; gives every sink what is due; and reconciles
+users where a job says so. What fails of one source or sink stops no other.
 
 It may be killed at any time: the next run goes on where it was.
 

@@ -33,16 +33,20 @@ func TestMain(m *testing.M) {
 //	disk DIR full|readonly      put a disk there that takes next to nothing
 //	receiver NAME VERB ARGS…    see [receiver]
 //	cloud VERB ARGS…            see [cloudOf]
+//	aws STATUS CODE             REFUSER_URL, which is all of AWS, refuses so
+//	documented NAME             see [operationsFile]
 //
 // the condition [disk], and in the environment AUTH0_URL, a tenant on this
-// machine with the right AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET, and
-// AUTH0_ALIAS, the same under another name; AUTH0_CLOSED, where nothing listens;
+// machine with the right AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET,
+// AUTH0_ALIAS, the same under another name, AUTH0_NARROW, one that may not be read; AUTH0_CLOSED, where nothing listens;
 // CATALOG_URL, Glue and Athena with nothing in them; CLOUD_URL, an account of AWS
 // with a user pool and CloudTrail;
 // HEC_URL, DD_URL and OTLP_URL, receivers of events, with the SPLUNK_TOKEN,
 // DD_API_KEY and OTLP_TOKEN they want.
 func TestScript(t *testing.T) {
 	t.Parallel()
+	ops := readOperations(t)
+	t.Cleanup(func() { ops.write(t) })
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -50,7 +54,7 @@ func TestScript(t *testing.T) {
 		Setup:               setUp,
 		Condition:           condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "tenant": tenantOf, "disk": disk, "receiver": receiver, "cloud": cloudOf,
+			"exits": exits, "tenant": tenantOf, "disk": disk, "receiver": receiver, "cloud": cloudOf, "aws": awsOf, "documented": ops.documented,
 		},
 	})
 }
@@ -82,6 +86,7 @@ func setUp(env *testscript.Env) error {
 	closed.Close()
 	env.Values[tenant{}] = x
 	setUpReceivers(env)
+	setUpRefuser(env)
 	env.Setenv("AUTH0_URL", server.URL)
 	env.Setenv("AUTH0_ALIAS", strings.Replace(server.URL, "127.0.0.1", "localhost", 1))
 	env.Setenv("AUTH0_CLOSED", closed.URL)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 	_ "time/tzdata" // schedules have zones, and a small container has no zone data
@@ -39,9 +40,12 @@ It answers at the address of the config (serve.listen):
   /metrics  counts for Prometheus
 There is nothing secret and nobody's data in it, and no password before it.
 
-The config is read once: restart to change it. On SIGTERM nothing new starts,
-and what runs ends in good order within 20 s; then the exit code is 0, and 130
-if something had to be left where it was, which the next start takes up.
+The config is read once: restart to change it. Secrets are read anew when a
+source or sink has failed, since they may have been replaced.
+
+On SIGTERM nothing new starts, and what runs ends in good order within 20 s; then
+the exit code is 0, and 130 if something had to be left where it was, which the
+next start takes up.
 
 ` + exitHelp,
 		Example: `  idtrail serve
@@ -71,6 +75,7 @@ func (a *app) serve(ctx context.Context, listen string) error {
 	}
 	b := a.builder(c)
 	b.turns, b.kept = newTurns(c, a.Now), newKeptSources()
+	renewed := &renewal{fetch: vaults, b: b}
 	metrics := serve.NewMetrics(readVersions().Version)
 	o := serve.Options{Metrics: metrics, Log: a.log, Now: a.Now}
 	for _, j := range c.Jobs {
@@ -80,7 +85,7 @@ func (a *app) serve(ctx context.Context, listen string) error {
 			continue
 		}
 		o.Jobs = append(o.Jobs, serve.Job{Name: j.Name, Schedule: schedule, Run: func(ctx context.Context) serve.Result {
-			return a.serveJob(ctx, b, j, metrics)
+			return a.serveJob(ctx, renewed, j, metrics)
 		}})
 	}
 	if listen == "" {
@@ -138,8 +143,10 @@ func (a *app) listen(ctx context.Context, address string) (net.Listener, error) 
 }
 
 // serveJob runs a job once, and logs what failed.
-func (a *app) serveJob(ctx context.Context, b *builder, job config.Job, m *serve.Metrics) serve.Result {
+func (a *app) serveJob(ctx context.Context, r *renewal, job config.Job, m *serve.Metrics) serve.Result {
+	b := r.builder(ctx)
 	res, err := a.runJob(ctx, b, job)
+	r.saw(res.Report, err)
 	if err != nil {
 		a.log.Error("job failed", failureOf(err, "job", job.Name)...)
 		return serve.Failed
@@ -149,10 +156,18 @@ func (a *app) serveJob(ctx context.Context, b *builder, job config.Job, m *serve
 	if ctx.Err() != nil {
 		return serve.Interrupted
 	}
-	if err = verdict(res, job.Strict); err != nil {
+	return a.judge(job, res)
+}
+
+// judge says how a run ended, and warns of one that was not done whole. One that
+// another process does is no fault, and comes up at every turn.
+func (a *app) judge(job config.Job, res runResult) serve.Result {
+	err := verdict(res, job.Strict)
+	result := resultOf(err)
+	if err != nil && result != serve.Held {
 		a.log.Warn("job is not done whole", "job", job.Name, "reason", err.Error())
 	}
-	return resultOf(err)
+	return result
 }
 
 // resultOf is how a run ended whose verdict this is.
@@ -178,6 +193,7 @@ type printedSchedule struct {
 	Timezone string   `json:"timezone,omitempty"`
 	Next     string   `json:"next,omitempty"`
 	Exprs    []string `json:"eventbridge,omitempty"`
+	Args     []string `json:"args,omitempty"` // what the other scheduler calls idtrail with
 	Note     string   `json:"note,omitempty"`
 }
 
@@ -208,7 +224,7 @@ func (a *app) printSchedules(ctx context.Context) error {
 
 func (a *app) printedOf(j config.Job, s serve.Schedule) printedSchedule {
 	p := printedSchedule{
-		Job: j.Name, Schedule: j.Schedule, Timezone: s.Zone().String(), Next: s.Next(a.Now()).In(s.Zone()).Format(time.RFC3339),
+		Job: j.Name, Args: []string{"run", j.Name}, Schedule: j.Schedule, Timezone: s.Zone().String(), Next: s.Next(a.Now()).In(s.Zone()).Format(time.RFC3339),
 	}
 	var err error
 	switch p.Exprs, err = s.EventBridge(); {
@@ -216,6 +232,10 @@ func (a *app) printedOf(j config.Job, s serve.Schedule) printedSchedule {
 		p.Note = err.Error()
 	case len(p.Exprs) > 1:
 		p.Note = "takes two schedules: EventBridge knows either days of the month or of the week"
+	}
+	if at := s.LeftOut(a.Now()); err == nil && !at.IsZero() {
+		note := "left out when clocks are put forward, on " + at.In(s.Zone()).Format(time.DateOnly) + ": choose another hour"
+		p.Note = strings.Join(slices.DeleteFunc([]string{p.Note, note}, func(n string) bool { return n == "" }), "; ")
 	}
 	return p
 }

@@ -18,7 +18,9 @@ import (
 )
 
 func (a *app) stateCommand() *cobra.Command {
-	return group("state", "Look at what idtrail remembers, mend it, or have it made anew",
+	return group("state", "Look at what idtrail remembers, mend it, or have it made anew", `The state is an index of raw and of the flush records: cursors, positions, ids.
+Nothing is lost with it, since raw and lake are what it is made from. The verbs
+below show it, move a cursor past what always fails, or have it made anew.`,
 		a.stateShowCommand(), a.stateSetCommand(), a.stateRebuildCommand())
 }
 
@@ -232,13 +234,13 @@ func (a *app) stateRebuildCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rebuild [source]...",
 		Short: "Have a damaged, lost or foreign state made anew from raw and lake",
-		Long: `Rebuild drops the state of each source, or of those named. The next run makes it
-anew from what raw and lake hold, so nothing is landed or flushed twice. Sinks of
-events alone begin at their start again, and may be sent twice what they have,
-with the same event_id.
+		Long: `Rebuild drops the state of each source, or of those named. The next run makes
+it anew from what raw and lake hold, so nothing is landed or flushed twice.
+Sinks of events alone begin at their start again, and may be sent twice what
+they have, with the same event_id.
 
-A lake belongs to one state. With --take-over it becomes this one's, and the other
-is refused from then on: only for when the other is gone for good.
+A lake belongs to one state. With --take-over it becomes this one's, and the
+other is refused from then on: only for when the other is gone for good.
 
 A source that is held is left alone. Off a terminal it wants --yes.`,
 		Example: `  idtrail state rebuild acme

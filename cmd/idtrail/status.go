@@ -325,12 +325,17 @@ func span(d time.Duration) string {
 	return text
 }
 
-// ago says how long ago something was, in the largest units.
+const century = 100 * 365 * 24 * time.Hour
+
+// ago says how long ago something was, in the largest units; what is further off
+// than a duration may be long comes of a clock that was off.
 func ago(t, now time.Time) string {
 	d := now.Sub(t)
 	switch {
 	case t.IsZero():
 		return "never"
+	case d.Abs() > century:
+		return t.UTC().Format(time.DateOnly)
 	case d < 0:
 		return "in " + (-d).Round(time.Second).String()
 	case d < time.Minute:

@@ -26,6 +26,7 @@ func helpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "help [verb]",
 		Short:   "Tell more of a verb",
+		Long:    "Help tells what a verb does, with its flags and an example, as --help does.",
 		Example: "  idtrail help init",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			verb, rest, err := cmd.Root().Find(args)

@@ -33,11 +33,11 @@ func (a *app) verifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Prove that nothing is missing, altered or doubled",
-		Long: `Verify reads the raw segments, the flush records, the objects of the lake and the
-notes about them, and says exactly what is missing, altered, doubled, cut off or
-unaccounted for. It believes nothing but these objects: no state, no vendor, no
-secret. So it works on the bucket and on a copy of it alike, and without a config
-where --lake says where to look. It changes nothing.
+		Long: `Verify reads the raw segments, the flush records, the objects of the lake and
+the notes about them, and says exactly what is missing, altered, doubled, cut
+off or unaccounted for. It believes nothing but these objects: no state, no
+vendor, no secret. So it works on the bucket and on a copy of it alike, and
+without a config where --lake says where to look. It changes nothing.
 
 Signatures are checked against the public keys given by --key or verify_keys;
 without any, it says so, and whoever can write to the bucket could have made all
@@ -45,16 +45,16 @@ of it anew. An anchor is the head of a chain, kept outside of the bucket: the
 chain_head events in the SIEM, or the line that verify prints. With one, the
 cutting off of the newest segments together with their notes is found, too.
 
-What a checkpoint lists is proven by its file's SHA-256. With --deep each segment
-is unpacked all the same, and rows and records are counted.
+What a checkpoint lists is proven by its file's SHA-256. With --deep each
+segment is unpacked all the same, and rows and records are counted.
 
-With -o it writes an evidence report for auditors, a page or JSON: coverage by day,
-counts, gaps, prunes and erasures, signatures, and what it cannot prove.
+With -o it writes an evidence report for auditors, a page or JSON: coverage by
+day, counts, gaps, prunes and erasures, signatures, and what it cannot prove.
 
 It exits with 0 if all is as it should be, and with 1 if something is wrong.`,
 		Example: `  idtrail verify
   idtrail verify --lake ./copy --key "$(cat idtrail.pub)"
-  idtrail verify --lake s3://acme-idtrail/lake --raw s3://acme-evidence/raw --deep
+  idtrail verify --lake s3://acme-idtrail/lake --raw s3://acme-raw/raw --deep
   idtrail verify --anchor 'acme 4711 1f3c…9a' --anchor heads.txt
   idtrail verify --report 2026-01-01..2026-03-31 -o evidence.html`,
 		Args: cobra.NoArgs,
@@ -283,7 +283,12 @@ func (a *app) printVerified(r verify.Report) error {
 	if err := a.printTables(chains, flushed, changes, classTable(r), findingTable(r)); err != nil {
 		return err
 	}
-	return a.printf("\n%s", verdictOf(r))
+	// The heads stand behind it, and are to be copied as they are.
+	said, heads, _ := strings.Cut(verdictOf(r), "\n\n")
+	if heads != "" {
+		heads = "\n" + heads
+	}
+	return a.printf("\n%s%s", legible(said, a.outWidth()), heads)
 }
 
 func yesNo(b bool) string {

@@ -7,7 +7,7 @@
 #   terraform output -json lifecycle_rules | jq -r '.["BUCKET"]' | merge-lifecycle.sh BUCKET
 #
 # S3 knows one lifecycle configuration for each bucket, and no way to change a
-# part of it. So this reads it, leaves every rule that is not ours as it is, puts
+# part of it. So this reads it, leaves what every other rule says as it is, puts
 # ours (their IDs begin with "idtrail-") in place of what was ours, shows the
 # difference, and writes the whole back when it is told to. S3 cannot make that
 # depend on what was read: do not run it beside another tool that does the same.
@@ -24,6 +24,9 @@ if [[ $# -ne 1 || $1 == -* ]]; then
   exit 2
 fi
 bucket=$1
+for tool in aws jq; do
+  command -v "$tool" >/dev/null || { echo "merge-lifecycle: $tool is not installed" >&2; exit 1; }
+done
 
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -50,8 +53,11 @@ jq -es 'length == 1 and (.[0].Rules | type == "array")' "$dir/is" >"$dir/out" ||
   exit 1
 }
 
-jq -s '.[0].Rules as $is | .[1].Rules as $ours
-  | {Rules: ([$is[] | select((.ID // "") | startswith("idtrail-") | not)] + $ours)}' "$dir/is" "$dir/ours" >"$dir/to"
+# A rule of old has its prefix outside of a filter, and S3 refuses the two forms
+# side by side: it is written in the new one, which means the same.
+jq -s 'def filtered: if has("Prefix") and (has("Filter") | not) then .Filter = {Prefix} | del(.Prefix) else . end;
+  .[0].Rules as $is | .[1].Rules as $ours
+  | {Rules: ([$is[] | select((.ID // "") | startswith("idtrail-") | not) | filtered] + $ours)}' "$dir/is" "$dir/ours" >"$dir/to"
 
 if diff -u --label "$bucket, now" --label "$bucket, then" \
   <(jq -S '.Rules | sort_by(.ID)' "$dir/is") <(jq -S '.Rules | sort_by(.ID)' "$dir/to"); then

@@ -176,7 +176,7 @@ func callerAccount(ctx context.Context, cfg aws.Config, region string) (string, 
 	}
 	out, err := client.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
-		return "", fmt.Errorf("ask STS for the account (or set account): %w", err)
+		return "", fmt.Errorf("ask STS for the account (or set account): %w", blob.ExplainCall(err))
 	}
 	return aws.ToString(out.Account), nil
 }
@@ -206,31 +206,29 @@ func refusal(err error, action string) *denial.Error {
 		message = api.ErrorMessage()
 	}
 	e := denial.Of(message, action, "*")
-	e.Err = err
+	e.Err = blob.ExplainCall(err)
 	return e
 }
 
-// cause is an error as a finding has it: it tells a missing right where it is
-// one.
-func cause(err error, action string) error {
-	if isDenied(err) {
-		return refusal(err, action)
-	}
-	return err
-}
+// silent is a denial whose words stand before it.
+type silent struct{ denied *denial.Error }
 
-// hint says what to do about an error of a call to CloudTrail.
-func hint(err error, action string) string {
+func (s *silent) Error() string { return s.denied.Err.Error() }
+
+func (s *silent) Unwrap() error { return s.denied }
+
+// explain says why a call to CloudTrail failed, and what to do about it.
+func explain(err error, action string) error {
 	switch {
 	case isDenied(err):
-		if e := refusal(err, action); e.Blocked() || e.Action != action {
-			return e.Advice()
+		e := refusal(err, action)
+		if e.Blocked() || e.Action != action {
+			return e
 		}
-		return "grant " + action + ` on "*"`
+		return fmt.Errorf(`access denied: grant %s on "*": %w`, action, &silent{e})
 	case hasCode(err, "UnrecognizedClientException", "InvalidClientTokenId"):
-		return "the credentials are not valid here, or the region is not enabled for the account"
-	case hasCode(err, "ExpiredTokenException", "ExpiredToken"):
-		return "the credentials have expired"
+		return fmt.Errorf("the region may not be enabled for the account: %w", blob.ExplainCall(err))
+	default:
+		return blob.ExplainCall(err)
 	}
-	return "see the error"
 }

@@ -51,7 +51,7 @@ func (s *KeyService) Keys(ctx context.Context, q KeyQuery) ([]*rsa.PublicKey, er
 		return []*rsa.PublicKey{key}, nil
 	}
 	if err := s.ask(ctx, q.Region, q.At); err != nil {
-		return nil, fmt.Errorf("list public keys in %s (%s): %w", q.Region, hint(err, "cloudtrail:ListPublicKeys"), cause(err, "cloudtrail:ListPublicKeys"))
+		return nil, fmt.Errorf("list public keys in %s: %w", q.Region, explain(err, "cloudtrail:ListPublicKeys"))
 	}
 	if key := s.known[id]; key != nil {
 		return []*rsa.PublicKey{key}, nil

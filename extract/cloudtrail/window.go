@@ -270,7 +270,7 @@ func (s *span) next(ctx context.Context) (extract.Page, error) {
 		out, err = s.client.LookupEvents(ctx, s.input())
 	}
 	if err != nil {
-		return extract.Page{}, fmt.Errorf("look up %s of %s: %w", s.source, s.at.Format(time.RFC3339), err)
+		return extract.Page{}, fmt.Errorf("look up %s of %s: %w", s.source, s.at.Format(time.RFC3339), explain(err, "cloudtrail:LookupEvents"))
 	}
 	page := extract.Page{Records: make([]schema.Raw, len(out.Events))}
 	for i := range out.Events {
@@ -383,7 +383,8 @@ func (l *Lookup) Check(ctx context.Context) ([]extract.Finding, error) {
 		})
 		switch {
 		case err != nil:
-			f.OK, f.Hint, f.Err = false, hint(err, "cloudtrail:LookupEvents"), cause(err, "cloudtrail:LookupEvents")
+			f.OK, f.Err = false, explain(err, "cloudtrail:LookupEvents")
+			f.Hint = f.Err.Error()
 			failed = errors.Join(failed, fmt.Errorf("check %s: %w", region, f.Err))
 		case len(out.Events) == 0:
 			f.Hint = "no event in the last hour"

@@ -330,3 +330,57 @@ func TestInstallInterrupted(t *testing.T) {
 		}
 	})
 }
+
+// TestInstalled: what has changed since is told, and nothing is changed.
+func TestInstalled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := fake.NewCatalog(fake.CatalogOptions{Running: 1})
+		look := func(what string, edit func(i *athena.Installer), want ...string) map[string]athena.Cover {
+			t.Helper()
+			i := installer(c)
+			edit(i)
+			covers, lacks, err := i.Installed(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, l := range lacks {
+				got = append(got, strings.TrimSpace(l.Table+" "+l.Source))
+				if l.Reason == "" || !strings.Contains(l.Hint, "--install --database trail") {
+					t.Errorf("%s: reason %q, hint %q", what, l.Reason, l.Hint)
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: lacks %q, want %q", what, got, want)
+			}
+			return covers
+		}
+		as := func(*athena.Installer) {}
+		var all []string
+		for _, table := range options().Tables {
+			all = append(all, table.Name)
+		}
+		if covers := look("before", as, all...); len(covers) != 0 {
+			t.Errorf("before: got %v, want nothing covered", covers)
+		}
+		i := installer(c)
+		i.FirstDay = "2025-02-03"
+		install(t, i)
+		covers := look("after", as)
+		if got := covers["events"]; !slices.Equal(got.Sources, []string{"logs"}) || got.FirstDay != "2025-02-03" {
+			t.Errorf("events: got %v", got)
+		}
+		if len(covers) != len(all) {
+			t.Errorf("got %d tables covered, want %d", len(covers), len(all))
+		}
+		look("a source more", func(i *athena.Installer) {
+			i.Sources = append(i.Sources, athena.Source{Name: "trail", Events: true})
+		}, "events trail", "rejected trail", "gaps trail")
+		look("a source less", func(i *athena.Installer) { i.Sources = i.Sources[:1] })
+		look("another lake", func(i *athena.Installer) { i.Location = "s3://other" }, all...)
+		look("a column more", func(i *athena.Installer) {
+			i.Tables = slices.Clone(i.Tables)
+			i.Tables[0].Columns = append(slices.Clone(i.Tables[0].Columns), schema.Column{Name: "newer", Type: "string"})
+		}, "events")
+	})
+}

@@ -1,6 +1,7 @@
 package athena
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -25,14 +26,39 @@ type Stray struct {
 	Hint   string `json:"hint"`
 }
 
-// Uncovered returns what of a lake the tables that o makes do not cover: sources
-// the config does not name (any more), days before o.FirstDay and days behind
-// tomorrow, and objects that lie elsewhere than partitions do. It looks at the
-// ends of each partition only: some calls for each table and source.
-func Uncovered(ctx context.Context, store blob.Store, o Options, now time.Time) ([]Stray, error) {
-	var strays []Stray
+// Cover is what of its folder a table reads.
+type Cover struct {
+	// Sources it has partitions of; where it has none by source, they do not count.
+	Sources []string
+	// FirstDay is the first day it reads; [schema.DefaultFirstDay] if "".
+	FirstDay string
+	// Everything says that it reads all that lies in partitions, as DuckDB does.
+	Everything bool
+}
+
+func (c Cover) knows(source string) bool { return c.Everything || slices.Contains(c.Sources, source) }
+
+// Covers returns what the tables cover that o makes, by their names.
+func (o Options) Covers() map[string]Cover {
+	covers := map[string]Cover{}
 	for _, t := range o.Tables {
-		found, err := coverage{store: store, o: o, table: t, now: now}.strays(ctx)
+		covers[t.Name] = Cover{Sources: o.sourcesOf(t.Name), FirstDay: o.FirstDay, Everything: o.Dialect == schema.DialectDuckDB}
+	}
+	return covers
+}
+
+// Uncovered returns what of a lake the tables do not cover: sources they do not
+// know (any more), days before the first and days behind tomorrow, and objects
+// that lie elsewhere than partitions do. A table without a cover is left out. It
+// looks at the ends of each partition only: some calls for each table and source.
+func Uncovered(ctx context.Context, store blob.Store, tables []schema.Table, covers map[string]Cover, now time.Time) ([]Stray, error) {
+	var strays []Stray
+	for _, t := range tables {
+		cover, ok := covers[t.Name]
+		if !ok {
+			continue
+		}
+		found, err := coverage{store: store, Cover: cover, table: t, now: now}.strays(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("look what tables cover: %w", err)
 		}
@@ -41,10 +67,10 @@ func Uncovered(ctx context.Context, store blob.Store, o Options, now time.Time) 
 	return strays, nil
 }
 
-// coverage is what one table covers.
+// coverage is a table that is held against its folder.
 type coverage struct {
 	store blob.Store
-	o     Options
+	Cover
 	table schema.Table
 	now   time.Time
 }
@@ -68,10 +94,10 @@ func (c coverage) strays(ctx context.Context) ([]Stray, error) {
 		switch {
 		case !isFolder || !isSource:
 			strays = append(strays, c.misplaced(key, ""))
-		case !slices.Contains(c.o.sourcesOf(c.table.Name), name):
+		case !c.knows(name):
 			strays = append(strays, Stray{
-				Table: c.table.Name, Source: name, Key: key, Reason: "the config has no source " + name + " for this table",
-				Hint: "no query sees its rows: make the tables with --source " + name + " besides",
+				Table: c.table.Name, Source: name, Key: key, Reason: "the table has no source " + name + ": no query sees these rows",
+				Hint: "make the tables with idtrail athena --source " + name + ", or with the source in the config",
 			})
 		default:
 			found, err := c.days(ctx, prefix+part+"/", name)
@@ -89,10 +115,7 @@ func (c coverage) strays(ctx context.Context) ([]Stray, error) {
 
 // days looks at both ends of the days below a prefix.
 func (c coverage) days(ctx context.Context, prefix, source string) ([]Stray, error) {
-	firstDay := c.o.FirstDay
-	if firstDay == "" {
-		firstDay = schema.DefaultFirstDay
-	}
+	firstDay := cmp.Or(c.FirstDay, schema.DefaultFirstDay)
 	stray := func(key, reason, hint string) Stray {
 		return Stray{Table: c.table.Name, Source: source, Key: key, Reason: reason, Hint: hint}
 	}
@@ -104,8 +127,8 @@ func (c coverage) days(ctx context.Context, prefix, source string) ([]Stray, err
 	switch day, ok := dayOf(key, prefix); {
 	case !ok:
 		strays = append(strays, c.misplaced(key, source))
-	case day < firstDay:
-		strays = append(strays, stray(key, "day "+day+" is before "+firstDay+", the first day of the tables", "install the tables with an earlier --first-day"))
+	case day < firstDay && !c.Everything:
+		strays = append(strays, stray(key, "day "+day+" is before "+firstDay+", the first day of the tables", "make the tables with an earlier --first-day"))
 	}
 	// Whatever sorts behind the objects of tomorrow.
 	tomorrow := c.now.UTC().AddDate(0, 0, 1).Format(time.DateOnly)
@@ -114,6 +137,9 @@ func (c coverage) days(ctx context.Context, prefix, source string) ([]Stray, err
 		return strays, err
 	}
 	if day, ok := dayOf(last, prefix); ok {
+		if c.Everything {
+			return strays, nil
+		}
 		return append(strays, stray(last, "day "+day+" is behind tomorrow", "it is seen from the day before on; is the clock of the machine right that wrote it?")), nil
 	}
 	return append(strays, c.misplaced(last, source)), nil

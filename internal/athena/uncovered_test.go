@@ -10,6 +10,7 @@ import (
 
 	"github.com/idtrail/idtrail/internal/athena"
 	"github.com/idtrail/idtrail/internal/blob/blobtest"
+	"github.com/idtrail/idtrail/schema"
 )
 
 func TestUncovered(t *testing.T) {
@@ -45,6 +46,13 @@ func TestUncovered(t *testing.T) {
 			keys: []string{"events/source=logs/dt=2026-11-21/1.parquet", "events/source=logs/dt=2026-11-22/late.parquet"},
 			want: []string{"events logs late.parquet"},
 		},
+		"in DuckDB, which reads them all": {
+			keys: []string{
+				"events/source=gone/dt=2014-01-01/1.parquet", "events/source=gone/dt=2027-01-01/1.parquet", "events/readme.txt", "drift/zzz/1.parquet",
+			},
+			edit: func(o *athena.Options) { o.Dialect = schema.DialectDuckDB },
+			want: []string{"drift  1.parquet", "events  readme.txt"},
+		},
 		"elsewhere": {
 			keys: []string{
 				"events/readme.txt", "events/year=2026/1.parquet", "events/source=logs/1.parquet", "events/source=logs/zzz/1.parquet",
@@ -66,7 +74,7 @@ func TestUncovered(t *testing.T) {
 			if tt.edit != nil {
 				tt.edit(&o)
 			}
-			strays, err := athena.Uncovered(t.Context(), store, o, now)
+			strays, err := athena.Uncovered(t.Context(), store, o.Tables, o.Covers(), now)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -86,9 +94,9 @@ func TestUncovered(t *testing.T) {
 }
 
 func TestUncoveredError(t *testing.T) {
-	broken := errors.New("broken")
+	broken, o := errors.New("broken"), options()
 	store := &blobtest.Faulty{Store: blobtest.NewMemory(), Before: func(string, string) error { return broken }}
-	if _, err := athena.Uncovered(t.Context(), store, options(), time.Unix(0, 0)); !errors.Is(err, broken) {
+	if _, err := athena.Uncovered(t.Context(), store, o.Tables, o.Covers(), time.Unix(0, 0)); !errors.Is(err, broken) {
 		t.Errorf("got %v, want %v", err, broken)
 	}
 }

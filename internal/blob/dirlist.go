@@ -3,6 +3,7 @@ package blob
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"iter"
 	"os"
@@ -37,7 +38,7 @@ func (l *dirLister) folder(base string) bool {
 		return false
 	}
 	path := filepath.Join(l.root, filepath.FromSlash(base))
-	entries, err := os.ReadDir(path)
+	keys, err := l.keys(base, path)
 	if base != "" && errors.Is(err, fs.ErrNotExist) {
 		return true // removed since its parent was read
 	}
@@ -45,12 +46,57 @@ func (l *dirLister) folder(base string) bool {
 		l.yield(Info{}, explain("list", path, err))
 		return false
 	}
-	for _, key := range sortedKeys(base, entries) {
+	for _, key := range keys {
 		if !l.entry(key) {
 			return false
 		}
 	}
 	return true
+}
+
+// atOnce entries of a folder are read: a year of segments lies in one.
+const atOnce = 1024
+
+// keys are, in order, those of a folder's entries that are asked for, folders
+// with a slash at their end: so they sort as the keys below them.
+func (l *dirLister) keys(base, path string) (keys []string, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	for {
+		entries, err := f.ReadDir(atOnce)
+		for _, e := range entries {
+			if e.IsDir() {
+				keys = append(keys, base+e.Name()+"/")
+			} else if l.wantsFile(base, e.Name()) {
+				keys = append(keys, base+e.Name())
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			slices.Sort(keys)
+			return keys, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// wantsFile reports whether the file's key is asked for, without making it.
+func (l *dirLister) wantsFile(base, name string) bool {
+	if rest, inside := strings.CutPrefix(l.prefix, base); inside {
+		if !strings.HasPrefix(name, rest) {
+			return false
+		}
+	} else if !strings.HasPrefix(base, l.prefix) {
+		return false
+	}
+	if rest, inside := strings.CutPrefix(l.after, base); inside {
+		return name > rest
+	}
+	return base > l.after
 }
 
 // entry lists one file, or one folder if key ends in a slash.
@@ -59,9 +105,6 @@ func (l *dirLister) entry(key string) bool {
 		if l.wantsFolder(key) {
 			return l.folder(key)
 		}
-		return true
-	}
-	if !strings.HasPrefix(key, l.prefix) || key <= l.after {
 		return true
 	}
 	info, err := stat(filepath.Join(l.root, filepath.FromSlash(key)), key)
@@ -88,19 +131,4 @@ func (l *dirLister) wantsFolder(base string) bool {
 		return false
 	}
 	return strings.HasPrefix(base, l.prefix) || strings.HasPrefix(l.prefix, base)
-}
-
-// sortedKeys are the keys of the entries, folders with a slash at their end:
-// so they sort as the keys below them.
-func sortedKeys(base string, entries []fs.DirEntry) []string {
-	keys := make([]string, 0, len(entries))
-	for _, e := range entries {
-		key := base + e.Name()
-		if e.IsDir() {
-			key += "/"
-		}
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
 }

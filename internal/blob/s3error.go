@@ -206,6 +206,26 @@ func identityHint(err error) string {
 	return "no usable AWS credentials: configure a profile, a role or environment variables"
 }
 
+// ExplainCall puts into words why a call to AWS failed, whatever the service, and
+// what to do about it, where that is for all services the same: credentials, the
+// clock, the network. It returns nil for nil.
+func ExplainCall(err error) error {
+	if err == nil {
+		return nil
+	}
+	hint := identityHint(err)
+	if hint == "" {
+		hint = credentialsHint(codeOf(err))
+	}
+	if hint == "" && statusOf(err) == 0 {
+		hint = sendHint(err)
+	}
+	if hint == "" {
+		return terse(err)
+	}
+	return fmt.Errorf("%s: %w", hint, terse(err))
+}
+
 // answer is an error of the SDK in fewer words.
 type answer struct {
 	err  error

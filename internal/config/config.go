@@ -11,6 +11,7 @@
 package config
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"time"
@@ -104,6 +105,9 @@ type Config struct {
 	Unread *Error `yaml:"-"`
 	// Warnings are what is allowed but hardly meant.
 	Warnings []Problem `yaml:"-"`
+
+	// again reads the same text again.
+	again func(ctx context.Context, fetch map[string]Fetch) (*Config, error)
 }
 
 // Store is a place for objects: a directory or an S3 prefix.

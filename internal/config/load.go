@@ -134,6 +134,10 @@ func parseIn(ctx context.Context, text []byte, name string, o Options) (*Config,
 		return nil, newError(name, []Problem{*problem})
 	}
 	c := &Config{File: name, Dir: o.Dir}
+	c.again = func(ctx context.Context, fetch map[string]Fetch) (*Config, error) {
+		o.Fetch = fetch
+		return parseIn(ctx, text, name, o)
+	}
 	d.config(c, body)
 	d.broken = len(d.problems)
 	d.check(c)
@@ -146,6 +150,13 @@ func parseIn(ctx context.Context, text []byte, name string, o Options) (*Config,
 		errors.As(err, &c.Unread)
 	}
 	return c, nil
+}
+
+// Again reads what the references of the config name anew, by fetch in place of
+// Options.Fetch: secrets are replaced in their time. The text is the one of
+// before, whatever became of the file.
+func (c *Config) Again(ctx context.Context, fetch map[string]Fetch) (*Config, error) {
+	return c.again(ctx, fetch)
 }
 
 // parse returns the one document of a YAML text. It passes on no line of the

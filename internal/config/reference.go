@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 )
 
 // reference is ${scheme:what}. "$${" writes "${" itself.
@@ -102,7 +103,7 @@ func (r resolver) secret(text string) (Secret, error) {
 	}
 	value, err := r.read(inner(text))
 	if err == nil && value == "" {
-		err = fmt.Errorf("%s is empty", text)
+		err = fmt.Errorf("%s is empty; give it a value where idtrail is started", text)
 	}
 	return NewSecret(value), err
 }
@@ -141,7 +142,7 @@ func (r resolver) read(ref string) (string, error) {
 	}
 	value, ok := r.env(what)
 	if !ok {
-		return "", fmt.Errorf("the environment variable %s is not set", what)
+		return "", fmt.Errorf("the environment variable %s is not set; set it where idtrail is started", what)
 	}
 	return value, nil
 }
@@ -164,9 +165,10 @@ func (r resolver) file(path string) (string, error) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(r.dir, path)
 	}
-	f, err := os.Open(path)
+	// Opening a pipe that nobody writes to would wait for ever, whatever is told.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return "", fmt.Errorf("read the file of a reference: %w", err)
+		return "", fmt.Errorf("read the file of a reference: %w; make it there, readable for the user idtrail runs as, or correct its name", err)
 	}
 	defer func() { _ = f.Close() }() // it was only read
 	text, err := readBounded(f, maxReferenced)

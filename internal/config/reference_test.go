@@ -3,8 +3,10 @@ package config_test
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -79,5 +81,20 @@ func TestFetchFails(t *testing.T) {
 	o.Fetch = map[string]config.Fetch{config.SchemeSecretsManager: empty, config.SchemeSSM: empty}
 	if _, err := config.Parse([]byte(vaulted), "t.yaml", o); err == nil || !strings.Contains(err.Error(), "${ssm:/idtrail/secret} is empty") {
 		t.Errorf("got error %v, want it to say what is empty", err)
+	}
+}
+
+// TestPipeWithoutAWriter: a reference to one is an empty secret, and no wait that
+// nothing ends.
+func TestPipeWithoutAWriter(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {
+		t.Skipf("no pipes here: %v", err)
+	}
+	o := options(nil)
+	o.Dir = dir
+	_, err := config.Parse([]byte(strings.Replace(base, "${env:SECRET}", "${file:pipe}", 1)), "t.yaml", o)
+	if err == nil || !strings.Contains(err.Error(), "${file:pipe} is empty") {
+		t.Errorf("got %v, want that it is empty", err)
 	}
 }

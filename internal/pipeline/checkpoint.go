@@ -62,8 +62,12 @@ func (c *checkpointer) write(ctx context.Context) error {
 		if next.Entries() == 0 {
 			return c.gone
 		}
-		if err := c.put(ctx, next, upto); err != nil {
+		ours, err := c.put(ctx, next, upto)
+		if err != nil {
 			return err
+		}
+		if ours && next.Entries() < proof.MaxEntries {
+			return c.gone // it lists all there is
 		}
 	}
 }
@@ -261,12 +265,14 @@ func (c *checkpointer) gatherSegments(ctx context.Context, next *proof.Checkpoin
 				return err
 			}
 		}
-		if row.Gaps > 0 {
-			// The state keeps their times less exactly than the header states them.
+		if row.Gaps > 0 || row.SHA256 == "" {
+			// The state keeps the times of gaps less exactly than the header states
+			// them.
 			seg, err := segment.ReadHeader(ctx, c.p.Raw, c.source.Name, row.Seq)
 			if err != nil {
 				return err
 			}
+			row.SHA256 = seg.SHA256
 			next.GapList = append(next.GapList, proof.GapsOf(row.Seq, seg.Header.Gaps)...)
 		}
 		next.Segments = append(next.Segments, proof.Segment{Seq: row.Seq, Header: row.SHA256, File: row.File, Count: row.Records, Bytes: row.Bytes})
@@ -455,20 +461,21 @@ func listedBy(note *proof.Checkpoint) map[string]int64 {
 }
 
 // put writes a checkpoint and remembers it. Where one stands there already,
-// written by a run that did not live to remember it, that one holds.
-func (c *checkpointer) put(ctx context.Context, next *proof.Checkpoint, upto state.Checkpoint) error {
+// written by a run that did not live to remember it, that one holds, and is not
+// ours.
+func (c *checkpointer) put(ctx context.Context, next *proof.Checkpoint, upto state.Checkpoint) (ours bool, err error) {
 	msg, err := c.p.Signer.Sign(next.Text())
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := c.p.putNote(ctx, proof.Key(c.source.Name, next.Number), msg); err != nil {
 		if !errors.Is(err, blob.ErrExist) {
-			return err
+			return false, err
 		}
-		return c.adopt(ctx, next.Number)
+		return false, c.adopt(ctx, next.Number)
 	}
 	c.p.trace("checkpoint.written")
-	return c.remember(ctx, next, upto)
+	return true, c.remember(ctx, next, upto)
 }
 
 func (c *checkpointer) remember(ctx context.Context, note *proof.Checkpoint, upto state.Checkpoint) error {

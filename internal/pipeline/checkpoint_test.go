@@ -2,7 +2,9 @@ package pipeline_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"iter"
 	"os"
 	"strings"
 	"testing"
@@ -261,4 +263,53 @@ func TestACheckpointKnowsMoreThanRaw(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantError(t, r.run(&script{name: "acme", pages: logPages(3, 100)[:2]}).Err, nil, "checkpoint 1 says that segment 3")
+}
+
+// listing counts how often a store is listed.
+type listing struct {
+	blob.Store
+	lists int
+}
+
+func (s *listing) List(ctx context.Context, prefix, after string) iter.Seq2[blob.Info, error] {
+	s.lists++
+	return s.Store.List(ctx, prefix, after)
+}
+
+// A run looks for what its checkpoint is to list once, whether or not there is
+// anything: each list is a request that costs.
+func TestACheckpointListsChangesOnce(t *testing.T) {
+	r := newRig(t)
+	lake := &listing{Store: r.lake}
+	r.lake = lake
+	src := &script{name: "acme", pages: logPages(1, 10)}
+	r.mustRun(src)
+	for _, more := range []int{1, 0} {
+		src.pages = append(src.pages, logPages(2, 10)[1:][:more]...)
+		before := lake.lists
+		if rep := r.mustRun(src); rep.Segments != int64(more) {
+			t.Fatalf("landed %d segments, want %d", rep.Segments, more)
+		}
+		if n := lake.lists - before; n != 1 {
+			t.Errorf("%d lists of a run that landed %d segments, want 1", n, more)
+		}
+	}
+	r.wantListed(r.notes(lake.Store))
+}
+
+// Where everything is to be listed again, by a state that was made from a copy,
+// raw itself says what the index does not.
+func TestCheckpointsAreWrittenAnew(t *testing.T) {
+	r := newRig(t)
+	src := &script{name: "acme", pages: logPages(4, 100)}
+	r.mustRun(src)
+	for _, key := range keysOf(t, r.lake, proof.Prefix("acme")) {
+		if err := r.lake.Delete(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.forgetHashes(`seq < 4; DELETE FROM checkpoint`)
+	src.pages = logPages(5, 100)
+	r.mustRun(src)
+	r.wantListed(r.notes(r.lake))
 }

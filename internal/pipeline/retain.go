@@ -149,19 +149,38 @@ func (x *pruner) raw(ctx context.Context) error {
 		if row.Seq >= end {
 			break
 		}
-		x.r.Segments++
-		x.r.Records += row.Records
-		change.HeadHash = row.SHA256
-		object, err := x.segmentObject(ctx, row)
-		if err != nil {
+		if err := x.list(ctx, row, &change); err != nil {
 			return err
 		}
-		change.Objects = append(change.Objects, object)
 	}
 	if x.o.DryRun || len(change.Objects) == 0 {
 		return nil
 	}
+	if change.HeadHash == "" { // of an old one, which the next names
+		seg, err := segment.ReadHeader(ctx, x.p.Raw, x.source.Name, end)
+		if err != nil {
+			return err
+		}
+		change.HeadHash = seg.Header.Prev
+	}
 	return x.commitRaw(ctx, change)
+}
+
+// list lists a segment in the change. Of one that is gone, and whose hash is not
+// known, nobody can say what it was: verify goes on missing it.
+func (x *pruner) list(ctx context.Context, row state.SegmentRow, change *proof.Change) error {
+	change.HeadHash = row.SHA256
+	object, err := x.segmentObject(ctx, row)
+	if errors.Is(err, blob.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	x.r.Segments++
+	x.r.Records += row.Records
+	change.Objects = append(change.Objects, object)
+	return nil
 }
 
 // commitRaw lands what has to live on, writes down what goes, and removes it.

@@ -2,8 +2,11 @@ package pipeline_test
 
 import (
 	"bytes"
+	"database/sql"
+	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -189,8 +192,12 @@ func TestEraseRefusesShortNames(t *testing.T) {
 }
 
 func TestPrune(t *testing.T) {
-	for _, lose := range []bool{false, true} {
+	for i := range 4 {
+		lose, copied := i%2 > 0, i/2 > 0
 		d, src, m, got := replayed(t)
+		if copied {
+			d.forgetHashes(`seq < (SELECT max(seq) FROM segment)`)
+		}
 		m.odd = "never"
 		d.clock.skip(60 * 24 * time.Hour)
 		segments := len(keysOf(t, d.rawUnder, "acme/"))
@@ -228,6 +235,35 @@ func TestPrune(t *testing.T) {
 			t.Errorf("the receiver got %d, want the 30", n)
 		}
 		d.wantWhole()
+	}
+}
+
+// forgetHashes makes the state as one that was made from a copy, in which those
+// of old segments do not stand.
+func (r *rig) forgetHashes(where string) {
+	r.t.Helper()
+	db, err := sql.Open("sqlite3", filepath.Join(r.dir, "acme.db"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	_, err = db.ExecContext(r.t.Context(), `UPDATE segment SET sha256 = '', file_sha256 = '' WHERE `+where)
+	if err := errors.Join(err, db.Close()); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// What is gone already is not listed as pruned: nobody knows what it was.
+func TestPruneOfWhatIsGone(t *testing.T) {
+	d, src, _, _ := replayed(t)
+	d.forgetHashes(`seq < (SELECT max(seq) FROM segment)`)
+	d.clock.skip(60 * 24 * time.Hour)
+	keys := keysOf(t, d.rawUnder, "acme/")
+	if err := d.rawUnder.Delete(t.Context(), keys[2]); err != nil {
+		t.Fatal(err)
+	}
+	rep, err := d.pipeline().Prune(t.Context(), src, pipeline.PruneOptions{RawBefore: d.clock.Now().Add(-31 * 24 * time.Hour)})
+	if err != nil || rep.Segments != int64(len(keys)-3) {
+		t.Errorf("got %+v, %v; want all pruned but segment 0, the newest, and the one that is gone", rep, err)
 	}
 }
 

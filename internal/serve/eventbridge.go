@@ -16,8 +16,7 @@ import (
 // twice at a time that fits both.
 // https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
 //
-// It differs where clocks are put forward: EventBridge leaves out what lies in
-// the missing hour.
+// It differs where clocks are put forward: see [Schedule.LeftOut].
 func (s Schedule) EventBridge() ([]string, error) {
 	if s.spec == nil {
 		rate, err := eventBridgeRate(s.every)
@@ -46,6 +45,21 @@ func (s Schedule) EventBridge() ([]string, error) {
 	default:
 		return []string{form(day, "?")}, nil
 	}
+}
+
+// LeftOut is the first time within a year at which the job is due because the
+// clock is put forward over it: EventBridge leaves that out. Zero if there is none.
+func (s Schedule) LeftOut(from time.Time) time.Time {
+	if s.spec == nil || s.everyHour() {
+		return time.Time{}
+	}
+	for t := s.Next(from); !t.IsZero() && t.Before(from.AddDate(1, 0, 0)); t = s.Next(t) {
+		shown := onClock(t.In(s.zone))
+		if !s.spec.Next(shown.Add(-time.Second)).Equal(shown) {
+			return t
+		}
+	}
+	return time.Time{}
 }
 
 // starred says whether a field was given as a star, which leaves the choice of

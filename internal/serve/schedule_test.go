@@ -190,3 +190,27 @@ func TestEventBridge(t *testing.T) {
 		t.Errorf("90 s: got %v, want an error", got)
 	}
 }
+
+func TestLeftOut(t *testing.T) {
+	berlin := zone(t, "Europe/Berlin")
+	from := time.Date(2026, 11, 20, 0, 0, 0, 0, berlin)
+	for schedule, want := range map[string]string{
+		"30 2 * * *":              "2027-03-28T03:00:00+02:00",
+		"0 2 * * 0":               "2027-03-28T03:00:00+02:00",
+		"0 2 * * 1":               "", // clocks change on Sundays
+		"0 3 * * *":               "", // the first that is there again
+		"0 1 * * *":               "",
+		"*/5 * * * *":             "", // nothing is due in an hour that is not there
+		"@every 1h":               "",
+		"TZ=UTC 30 2 * * *":       "",
+		"TZ=Asia/Tokyo 0 2 * * *": "",
+	} {
+		got := ""
+		if at := mustParse(t, schedule, berlin).LeftOut(from); !at.IsZero() {
+			got = at.In(berlin).Format(time.RFC3339)
+		}
+		if got != want {
+			t.Errorf("%s: got %s, want %s", schedule, got, want)
+		}
+	}
+}

@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/robfig/cron/v3"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -68,6 +67,7 @@ type Service struct {
 // job is a Job and what became of it.
 type job struct {
 	Job
+	next time.Time // it is due; known to the loop that starts it alone
 	seen JobHealth
 	took time.Duration // by the last good run
 }
@@ -133,26 +133,91 @@ func shutDown(ctx context.Context, server *http.Server) error {
 }
 
 func (s *Service) runJobs(ctx context.Context) error {
-	c := cron.New(cron.WithLocation(time.UTC), cron.WithLogger(cron.DiscardLogger))
-	for _, j := range s.jobs {
-		c.Schedule(j.Schedule, cron.FuncJob(func() { s.due(ctx, j) }))
-		s.o.Log.Info("job is scheduled", "job", j.Name, "schedule", j.Schedule.String(),
-			"zone", j.Schedule.Zone().String(), "next", j.Schedule.Next(s.o.Now()).Format(time.RFC3339))
-	}
-	c.Start()
-	<-ctx.Done()
+	var running sync.WaitGroup
+	s.startWhenDue(ctx, &running)
 	s.mu.Lock()
 	s.stopping = true
 	s.mu.Unlock()
 	s.o.Log.Info("service stops: nothing new starts")
-	ended := c.Stop()
+	ended := make(chan struct{})
+	go func() { running.Wait(); close(ended) }()
 	timer := time.NewTimer(s.o.Drain)
 	defer timer.Stop()
 	select {
-	case <-ended.Done():
+	case <-ended:
 		return nil
 	case <-timer.C:
 		return ErrAbandoned
+	}
+}
+
+// longestWait bounds how long the clock is not looked at. Timers stand still
+// while a machine sleeps, and know nothing of a clock that is set: cron's own
+// runner, which waits by one timer for whatever comes next, would begin the job
+// of the night as much later as the machine slept.
+// https://github.com/golang/go/issues/35012
+const longestWait = time.Minute
+
+// startWhenDue starts jobs until the context ends. What came due while the
+// machine slept is started once, when it wakes.
+func (s *Service) startWhenDue(ctx context.Context, running *sync.WaitGroup) {
+	now := s.o.Now().UTC() // which leaves out the reading of the timers' clock
+	for _, j := range s.jobs {
+		j.next = j.Schedule.Next(now)
+		s.o.Log.Info("job is scheduled", "job", j.Name, "schedule", j.Schedule.String(),
+			"zone", j.Schedule.Zone().String(), "next", j.next.In(j.Schedule.Zone()).Format(time.RFC3339))
+	}
+	for s.waitFrom(ctx, now) {
+		before := now
+		now = s.o.Now().UTC()
+		setBack := now.Before(before.Add(-longestWait))
+		if setBack {
+			s.o.Log.Warn("the clock was set back: jobs are scheduled anew", "from", before, "to", now)
+			s.forgetFuture(now)
+		}
+		for _, j := range s.jobs {
+			isDue := !j.next.IsZero() && !j.next.After(now)
+			if isDue {
+				running.Go(func() { s.due(ctx, j) })
+			}
+			if isDue || setBack {
+				j.next = j.Schedule.Next(now)
+			}
+		}
+	}
+}
+
+// forgetFuture has nothing that happened be later than now: who is late would
+// else be late years from now.
+func (s *Service) forgetFuture(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.started.After(now) {
+		s.started = now
+	}
+	for _, j := range s.jobs {
+		if j.seen.LastGood.After(now) {
+			j.seen.LastGood = now
+		}
+	}
+}
+
+// waitFrom waits until a job is due, or it is time to look at the clock; false
+// if the context has ended.
+func (s *Service) waitFrom(ctx context.Context, now time.Time) bool {
+	wait := longestWait
+	for _, j := range s.jobs {
+		if !j.next.IsZero() {
+			wait = min(wait, j.next.Sub(now))
+		}
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
 	}
 }
 
@@ -195,8 +260,9 @@ func (s *Service) survive(j *job) {
 }
 
 func (s *Service) end(j *job, result Result, begun time.Time) {
-	now := s.o.Now().UTC()
-	took := now.Sub(begun)
+	now := s.o.Now()
+	took := now.Sub(begun) // by the timers' clock, which nobody sets
+	now = now.UTC()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	j.seen.Running = false

@@ -18,6 +18,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
 	"github.com/idtrail/idtrail/internal/pipeline"
 	"github.com/idtrail/idtrail/internal/serve"
 	"github.com/idtrail/idtrail/load"
@@ -382,5 +384,32 @@ func TestObserve(t *testing.T) {
 	}
 	if _, body := get(t, s, "/metrics"); strings.Contains(body, `"other"`) || strings.Contains(body, `accepted_total{sink="lake"`) {
 		t.Error("there are counts of a held source, or events accepted by a lake")
+	}
+}
+
+// TestMetricsLint holds names, help and units against the rules that Prometheus's
+// own promtool checks.
+func TestMetricsLint(t *testing.T) {
+	m := serve.NewMetrics("test")
+	o := options(serve.Job{Name: "audit", Schedule: mustParse(t, "@hourly", time.UTC)})
+	o.Metrics = m
+	s := serve.New(o)
+	at := time.Unix(1_800_000_000, 0)
+	m.Observe(pipeline.Report{Sources: []pipeline.SourceReport{{
+		Source: "acme", LastDrain: at,
+		Sinks: []pipeline.SinkReport{{Sink: "dd", Notices: &pipeline.NoticeReport{}}},
+	}}}, []pipeline.ReconcileReport{
+		{Left: "a", Right: "b", Summary: &reconcile.Summary{ComparedAt: at, BySeverity: map[reconcile.Severity]int64{"high": 1}}},
+	})
+	_, body := get(t, s, "/metrics")
+	problems, err := promlint.New(strings.NewReader(body)).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+	if !strings.Contains(body, `idtrail_drift_findings{`) || !strings.Contains(body, `idtrail_sink_accepted_total{`) {
+		t.Error("not every metric was there to be looked at")
 	}
 }

@@ -180,11 +180,11 @@ func WriteHTML(w io.Writer, o EvidenceOptions, r Report) error {
 	return nil
 }
 
-// number groups digits by thousands, with spaces that do not break.
+// number groups digits by thousands, as every other output does.
 func number(n int64) string {
 	s := strconv.FormatInt(n, 10)
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "\u202f" + s[i:]
+		s = s[:i] + "," + s[i:]
 	}
 	return s
 }

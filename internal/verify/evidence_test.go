@@ -24,7 +24,7 @@ func TestEvidence(t *testing.T) {
 	if err := verify.WriteJSON(&text, span, r); err != nil {
 		t.Fatal(err)
 	}
-	for _, words := range []string{"2026-11-19 to 2026-11-21", "1 thing is", "&lt;script&gt;", "tenant of acme", "Signatures were not checked", "acme checkpoint 4 ", "the tenant keeps no more", "1.2.3"} {
+	for _, words := range []string{"2026-11-19 to 2026-11-21", "1 thing is", "&lt;script&gt;", "tenant of acme", "Signatures were not checked", "acme checkpoint 4 ", "the tenant keeps no more", "1.2.3", "default-src 'none'", `<meta name="viewport"`, `lang="en"`} {
 		if !strings.Contains(page.String(), words) {
 			t.Errorf("the page does not say %q", words)
 		}

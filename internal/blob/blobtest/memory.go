@@ -96,20 +96,24 @@ func (m *Memory) PutMatch(ctx context.Context, key, etag string, body blob.Body)
 // List yields what is there when the iteration begins.
 func (m *Memory) List(ctx context.Context, prefix, after string) iter.Seq2[blob.Info, error] {
 	return func(yield func(blob.Info, error) bool) {
-		for _, info := range m.infos() {
-			if !strings.HasPrefix(info.Key, prefix) || info.Key <= after {
-				continue
-			}
-			if ctx.Err() != nil {
-				break
-			}
-			if !yield(info, nil) {
-				return
-			}
+		yieldAll(ctx, slices.DeleteFunc(m.infos(), func(info blob.Info) bool {
+			return !strings.HasPrefix(info.Key, prefix) || info.Key <= after
+		}), yield)
+	}
+}
+
+// yieldAll yields what was found, until the context ends.
+func yieldAll(ctx context.Context, infos []blob.Info, yield func(blob.Info, error) bool) {
+	for _, info := range infos {
+		if ctx.Err() != nil {
+			break
 		}
-		if err := ctx.Err(); err != nil {
-			yield(blob.Info{}, err)
+		if !yield(info, nil) {
+			return
 		}
+	}
+	if err := ctx.Err(); err != nil {
+		yield(blob.Info{}, err)
 	}
 }
 
