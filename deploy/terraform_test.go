@@ -74,8 +74,8 @@ func TestNamesOfModule(t *testing.T) {
 
 // statement of an IAM policy; Action is a text or a list of them.
 type statement struct {
-	Sid    string
-	Action any
+	Sid              string
+	Action, Resource any
 }
 
 func (s statement) actions() []string {
@@ -119,17 +119,48 @@ func TestStatements(t *testing.T) {
 	given["StateReadWrite"] = append([]string{"s3:DeleteObject"}, given["StateReadWrite"]...)
 	all := documented(t, "../docs/PERMISSIONS.md")
 	for _, s := range documented(t, "../docs/SOURCES.md") {
-		if s.Sid != "Lake" && s.Sid != "ListLake" { // which the other document has by place
+		if s.Sid != "ListArchive" && s.Sid != "ReadArchive" { // read_buckets has them among those of trails
 			all = append(all, s)
 		}
 	}
 	if len(all) < 20 {
 		t.Fatalf("%d statements are documented, which is too few", len(all))
 	}
+	folders := found(regexp.MustCompile(`(?s)lake_folders = \[.*?\]`).FindString(text), `"([^"]+)"`)
 	for _, s := range all {
+		if s.Sid == "LakeRemove" {
+			if diff := cmp.Diff(foldersOf(s), folders); diff != "" {
+				t.Errorf("folders of the lake (-documented +given)\n%s", diff)
+			}
+		}
 		want := slices.Sorted(slices.Values(s.actions()))
 		if diff := cmp.Diff(want, given[s.Sid]); diff != "" {
 			t.Errorf("%s (-documented +given)\n%s", s.Sid, diff)
+		}
+	}
+}
+
+// foldersOf are those that a statement names below a place.
+func foldersOf(s statement) []string {
+	list, _ := s.Resource.([]any)
+	folders := make([]string, len(list))
+	for i, arn := range list {
+		text, _ := arn.(string)
+		folders[i] = filepath.Base(filepath.Dir(text))
+	}
+	return folders
+}
+
+// Who may list a place, or use the key, may do it as far as policy says.
+func TestConditions(t *testing.T) {
+	text := module(t)
+	for form, want := range map[string]int{
+		`sid        = "(?:Read)?\$\{title\(name\)\}List"\s+actions    = \["s3:ListBucket"\]\s+resources  = \[[^]]+\]+\s+conditions = \[\{ test = "StringLike", variable = "s3:prefix", values = \["\$\{p\.prefix\}/\*"\] \}\]`: 2,
+		`sid = "(?:Read)?Key", actions = \[[^]]+\], resources = \[var\.kms_key_arn\], conditions = local\.by_s3`:                                                                                                               2,
+		`for_each = try\(statement\.value\.conditions, \[\]\)`: 2,
+	} {
+		if got := len(regexp.MustCompile(form).FindAllString(text, -1)); got != want {
+			t.Errorf("%d of %s, want %d", got, form, want)
 		}
 	}
 }

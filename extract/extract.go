@@ -78,6 +78,22 @@ type Finding struct {
 	OK   bool   `json:"ok"`
 	// Hint says what to do when it is not OK, and may add a fact when it is.
 	Hint string `json:"hint,omitempty"`
+	// Err is the cause where it is not OK, for who wants to tell which rights are
+	// missing. It may be nil.
+	Err error `json:"-"`
+	// Volume is what was seen of what there is to read; nil where nothing was.
+	Volume *Volume `json:"-"`
+}
+
+// Volume is an amount of what a source reads, as far as the vendor tells it before
+// it is read.
+type Volume struct {
+	// Records, Objects (files) and Bytes, as they are stored; 0 is not known.
+	Records, Objects, Bytes int64
+	// Span is the time they are of; 0 is all there is.
+	Span time.Duration
+	// Oldest is what the vendor has back to; zero is not known.
+	Oldest time.Time
 }
 
 // Ledger knows which inputs were read to their end by earlier runs. A source of

@@ -29,7 +29,7 @@ sources: [{name: old, kind: archive, format: auth0_logs, path: ./in/old}]
 	good := check(locked)
 	for _, want := range []string{
 		"state        s3://" + states + "/state can be listed and written, and replaced only where it is unchanged",
-		"manifests    s3://" + locked + "/notes can be listed, and takes locks",
+		"manifests    s3://" + locked + "/notes can be listed, takes locks and may be written: ",
 	} {
 		if good.Code != 0 || !strings.Contains(good.Stdout, want) {
 			t.Errorf("exit code %d, want 0 and %q in\n%s\n%s", good.Code, want, good.Stdout, good.Stderr)

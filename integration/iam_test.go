@@ -12,12 +12,23 @@ import (
 	"github.com/idtrail/idtrail/integration/harness"
 )
 
-// permission is a statement of docs/PERMISSIONS.md.
+// permission is a statement of a policy.
 type permission struct {
-	Sid      string `json:"Sid"`
-	Effect   string `json:"Effect"`
-	Action   any    `json:"Action"`
-	Resource string `json:"Resource"`
+	Sid       string `json:"Sid"`
+	Effect    string `json:"Effect"`
+	Action    any    `json:"Action"`
+	Resource  any    `json:"Resource"`
+	Condition any    `json:"Condition,omitempty"`
+}
+
+// statements are those of a policy.
+func statements(t *testing.T, text string) []permission {
+	t.Helper()
+	var policy struct{ Statement []permission }
+	if err := json.Unmarshal([]byte(text), &policy); err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	return policy.Statement
 }
 
 var (
@@ -35,17 +46,12 @@ func permissions(t *testing.T, buckets map[string]string) (policies map[string][
 	}
 	policies, who = map[string][]permission{}, map[string]string{}
 	for _, block := range jsonBlock.FindAllStringSubmatch(string(page), -1) {
-		var policy struct{ Statement []permission }
-		if err := json.Unmarshal([]byte(block[1]), &policy); err != nil {
-			t.Fatalf("%v in\n%s", err, block[1])
+		text := block[1]
+		for name, bucket := range buckets {
+			text = strings.ReplaceAll(text, ":::"+name, ":::"+bucket)
 		}
-		for i := range policy.Statement {
-			for name, bucket := range buckets {
-				policy.Statement[i].Resource = strings.Replace(policy.Statement[i].Resource, ":::"+name, ":::"+bucket, 1)
-			}
-		}
-		last := policy.Statement[len(policy.Statement)-1]
-		policies[strings.TrimSuffix(last.Sid, "ReadWrite")] = policy.Statement
+		policy := statements(t, text)
+		policies[strings.TrimSuffix(policy[len(policy)-1].Sid, "ReadWrite")] = policy
 	}
 	for _, row := range whoRow.FindAllStringSubmatch(string(page), -1) {
 		who[row[1]] = row[2]

@@ -2,16 +2,12 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,8 +16,8 @@ import (
 	"github.com/idtrail/idtrail/internal/blob"
 	"github.com/idtrail/idtrail/internal/config"
 	"github.com/idtrail/idtrail/internal/notify"
+	"github.com/idtrail/idtrail/internal/policy"
 	"github.com/idtrail/idtrail/load"
-	"github.com/idtrail/idtrail/state"
 )
 
 // checkTimeout bounds the check of one part.
@@ -37,12 +33,16 @@ const (
 // checked is one line of a check.
 type checked struct {
 	// Part is config, state, state_cache, temp, raw, lake, manifests, tables, keys,
-	// source, sink or notify; Name which one.
+	// source, sink, notify or forecast; Name which one.
 	Part  string `json:"part"`
 	Name  string `json:"name,omitempty"`
 	State string `json:"state"`
 	What  string `json:"what"`
 	Hint  string `json:"hint,omitempty"`
+	// Missing are the rights for want of which it is not ok.
+	Missing []missing `json:"missing,omitempty"`
+	// Forecast is what a first run takes.
+	Forecast *forecast `json:"forecast,omitempty"`
 }
 
 // checkResult is what check --json prints.
@@ -50,6 +50,9 @@ type checkResult struct {
 	OK     bool      `json:"ok"`
 	Config string    `json:"config"`
 	Checks []checked `json:"checks"`
+	// Missing is all that is missing, put together: what to add to the policy of
+	// each role, and the scopes of each tenant.
+	Missing missingRights `json:"missing"`
 }
 
 // checker collects the lines of one check.
@@ -61,6 +64,11 @@ type checker struct {
 	tell  bool
 	lines []checked
 	doing atomic.Value // what is checked now, a string
+	// plan is what the config needs, and role and tenant are what is checked now goes
+	// by, to name what is missing.
+	plan         *policy.Plan
+	role, tenant string
+	forecasts    []forecast
 }
 
 // line is the line of progress.
@@ -79,11 +87,18 @@ credentials, rights and reach of every source and sink, with a few cheap calls.
 It looks for what lies in the lake and in no table's partitions. It writes
 nothing, and tells nobody, unless told to.
 
-It exits with 1 if something cannot work, and with 2 if the config is wrong.`,
+What is missing is named: the action and resource in IAM with the statement to add,
+the scope in Auth0. Nothing that fails keeps it from checking the rest. At the end
+it says what the first run takes: calls, time, bytes, and what AWS and receivers
+charge for.
+
+It exits with 1 if something cannot work, and with 2 if the config is wrong or a
+secret of it cannot be read.`,
 		Example: `  idtrail check
   idtrail check --write            also write a small object in each place
   idtrail check --athena idtrail   are the tables of this database up to date?
   idtrail check --notify           also send a test message to everybody in notify
+  idtrail check --json | jq .missing
   idtrail check --json -c /etc/idtrail/idtrail.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.check(cmd.Context(), f) },
@@ -104,11 +119,15 @@ func (a *app) check(ctx context.Context, f checkFlags) error {
 	if f.database != "" && !databaseName.MatchString(f.database) {
 		return usage("write lower-case letters, digits and _", "--athena %q is no name for a database", f.database)
 	}
-	c, err := a.config(ctx, withSecrets)
+	c, err := a.configForCheck(ctx)
 	if err != nil {
 		return err
 	}
-	k := &checker{a: a, b: a.builder(c), write: f.write, tell: f.tell}
+	plan, err := policy.New(c, policy.Options{ConfigURL: c.File})
+	if err != nil {
+		return err
+	}
+	k := &checker{a: a, b: a.builder(c), write: f.write, tell: f.tell, plan: plan}
 	a.term.during(k.line, func() { k.all(ctx, c, f.database) })
 	if ctx.Err() != nil {
 		return errInterrupted
@@ -120,14 +139,20 @@ func (a *app) check(ctx context.Context, f checkFlags) error {
 		}
 	}
 	if a.json {
-		err = a.printJSON(checkResult{OK: failed == 0, Config: c.File, Checks: k.lines})
+		err = a.printJSON(checkResult{OK: failed == 0, Config: c.File, Checks: k.lines, Missing: k.missing()})
 	} else {
-		err = k.print()
+		err = errors.Join(k.print(), k.printMissing())
 	}
-	if err == nil && failed > 0 {
-		err = exitQuietly(exitFailed, many(int64(failed), "check")+" failed")
+	switch {
+	case err != nil:
+		return err
+	case c.Unread != nil:
+		return unreadError(c.Unread)
+	case failed > 0:
+		return exitQuietly(exitFailed, many(int64(failed), "check")+" failed")
+	default:
+		return nil
 	}
-	return err
 }
 
 func (k *checker) print() error {
@@ -147,6 +172,7 @@ func (k *checker) all(ctx context.Context, c *config.Config, database string) {
 	for _, w := range c.Warnings {
 		k.add(checked{Part: "config", State: checkWarning, What: fmt.Sprintf("line %d: %s: %s", w.Line, w.Key, w.Message), Hint: w.Hint})
 	}
+	k.unread(c)
 	k.state(ctx, c)
 	k.directory("temp", c.Limits.TempDir)
 	k.store(ctx, "raw", c.Raw)
@@ -155,18 +181,25 @@ func (k *checker) all(ctx context.Context, c *config.Config, database string) {
 		k.store(ctx, "manifests", c.Manifests)
 	}
 	k.tables(ctx, c, lake, database)
-	k.keys(c)
-	for _, s := range c.Sinks {
-		if s.Stream != nil || lake != nil {
+	if k.readable("keys", "", "signing_key") {
+		k.keys(c)
+	}
+	for i, s := range c.Sinks {
+		if (s.Stream != nil || lake != nil) && k.readable("sink", s.Name, fmt.Sprintf("sinks[%d]", i)) {
 			k.sink(ctx, s, lake)
 		}
 	}
 	for _, s := range c.Sources {
-		k.source(ctx, s)
+		if k.readable("source", s.Name, "connections."+connectionOf(s)) {
+			k.source(ctx, s)
+		}
 	}
-	for _, n := range c.Notify {
-		k.target(ctx, n)
+	for i, n := range c.Notify {
+		if k.readable("notify", n.Name, fmt.Sprintf("notify[%d]", i)) {
+			k.target(ctx, n)
+		}
 	}
+	k.total(c)
 }
 
 func (k *checker) add(line checked) {
@@ -175,199 +208,12 @@ func (k *checker) add(line checked) {
 
 // failed adds a line for an error; its words say what to do.
 func (k *checker) failed(part, name string, err error) {
-	k.add(checked{Part: part, Name: name, State: checkFailed, What: err.Error(), Hint: hintOf(err)})
+	k.add(checked{Part: part, Name: name, State: checkFailed, What: err.Error(), Hint: hintOf(err), Missing: k.missingOf(err)})
 }
 
-// directory checks one that the first run makes, if need be.
-func (k *checker) directory(part, dir string) {
-	what, err := tryDirectory(dir, k.write)
-	if err != nil {
-		k.failed(part, "", err)
-		return
-	}
-	k.add(checked{Part: part, State: checkOK, What: dir + " " + what})
-}
-
-func tryDirectory(dir string, write bool) (string, error) {
-	info, err := os.Stat(dir)
-	switch {
-	case errors.Is(err, os.ErrNotExist) && !write:
-		return "does not exist yet; the first run makes it", parentExists(dir)
-	case errors.Is(err, syscall.ENOTDIR):
-		return "", parentExists(dir)
-	case err != nil && !errors.Is(err, os.ErrNotExist):
-		return "", fmt.Errorf("look at directory: %w", err)
-	case err == nil && !info.IsDir():
-		return "", fmt.Errorf("%s is a file; name a directory", dir)
-	case !write:
-		return "exists", nil
-	}
-	return "can be written", tryWrite(dir)
-}
-
-// parentExists looks for a directory that the missing ones can be made in.
-func parentExists(dir string) error {
-	for parent := filepath.Dir(dir); ; parent = filepath.Dir(parent) {
-		info, err := os.Stat(parent)
-		switch {
-		case err == nil && info.IsDir():
-			return nil
-		case err == nil:
-			return fmt.Errorf("%s cannot be made: %s is a file", dir, parent)
-		case !errors.Is(err, os.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) || parent == filepath.Dir(parent):
-			return fmt.Errorf("%s cannot be made: %w", dir, err)
-		}
-	}
-}
-
-func tryWrite(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make directory: %w", err)
-	}
-	f, err := os.CreateTemp(dir, ".check-")
-	if err != nil {
-		return fmt.Errorf("write into directory: %w", err)
-	}
-	_, err = f.WriteString("idtrail check\n")
-	if err := errors.Join(err, f.Sync(), f.Close(), os.Remove(f.Name())); err != nil {
-		return fmt.Errorf("write into directory: %w", err)
-	}
-	return nil
-}
-
-// store checks raw or the lake. It returns nil if there is nothing yet to look
-// into, or nothing that works.
-func (k *checker) store(ctx context.Context, part string, s config.Store) blob.Store {
-	if !s.S3() {
-		k.directory(part, s.URL)
-		if _, err := os.Stat(s.URL); err != nil {
-			return nil
-		}
-	}
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
-	k.doing.Store(part)
-	store, err := k.b.store(ctx, s)
-	if err == nil {
-		err = k.tryStore(ctx, store, s)
-	}
-	if err != nil {
-		k.failed(part, "", err)
-		return nil
-	}
-	if s.S3() {
-		k.add(checked{Part: part, State: checkOK, What: s.URL + " " + k.reached(s)})
-	}
-	return store
-}
-
-func (k *checker) reached(s config.Store) string {
-	switch {
-	case !k.write:
-		return "can be listed"
-	case s.Lock.Mode != "":
-		return "can be listed, and takes locks; not tried to write, what is locked stays"
-	default:
-		return "can be listed and written"
-	}
-}
-
-func (k *checker) tryStore(ctx context.Context, store blob.Store, s config.Store) error {
-	for _, err := range store.List(ctx, "", "") {
-		if err != nil {
-			return err
-		}
-		break
-	}
-	if l, ok := store.(interface{ CheckLock(context.Context) error }); ok {
-		if err := l.CheckLock(ctx); err != nil {
-			return err
-		}
-	}
-	if !k.write || s.Lock.Mode != "" {
-		return nil
-	}
-	// No source's name begins with an underscore: nothing takes it for a segment.
-	key := "_check/" + rand.Text()
-	if _, err := store.PutNew(ctx, key, strings.NewReader("idtrail check\n")); err != nil {
-		return err
-	}
-	return store.Delete(ctx, key)
-}
-
-// state checks where the state is: a directory, or a place in S3 and the
-// directory of the copies.
-func (k *checker) state(ctx context.Context, c *config.Config) {
-	if !c.State.S3() {
-		k.directory("state", c.StateDir())
-		return
-	}
-	k.directory("state_cache", c.StateDir())
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
-	k.doing.Store("state")
-	store, err := k.b.store(ctx, c.State)
-	if err == nil {
-		err = k.tryStore(ctx, store, c.State)
-	}
-	if err == nil && k.write {
-		err = tryLease(ctx, store)
-	}
-	if err != nil {
-		k.failed("state", "", err)
-		return
-	}
-	what := "can be listed"
-	if k.write {
-		what = "can be listed and written, and replaced only where it is unchanged"
-	}
-	k.add(checked{Part: "state", State: checkOK, What: c.State.URL + " " + what})
-	k.holders(ctx, c)
-}
-
-// tryLease proves what a lease stands on: that an object is replaced only where
-// it is unchanged, and that the store says what time it is.
-func tryLease(ctx context.Context, store blob.Store) (err error) {
-	key := "_check/" + rand.Text()
-	first, err := store.PutNew(ctx, key, strings.NewReader("idtrail check\n"))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, store.Delete(ctx, key)) }()
-	if _, err := store.PutMatch(ctx, key, first.ETag, strings.NewReader("idtrail check again\n")); err != nil {
-		return err
-	}
-	if _, err := store.PutMatch(ctx, key, first.ETag, strings.NewReader("too late\n")); !errors.Is(err, blob.ErrChanged) {
-		return fmt.Errorf("%s replaces an object that has changed (%w): two runs could hold one source; use a store with conditional writes", store.URL(), errors.Join(errUnconditional, err))
-	}
-	info, err := store.Head(ctx, key)
-	if err == nil && (info.Now.IsZero() || info.Modified.IsZero()) {
-		err = fmt.Errorf("%s does not say what time it is, so nobody can tell how old a lease is", store.URL())
-	}
-	return err
-}
-
-var errUnconditional = errors.New("If-Match is not honoured")
-
-// holders says who holds a source now.
-func (k *checker) holders(ctx context.Context, c *config.Config) {
-	states, err := k.b.states(ctx)
-	if err != nil {
-		k.failed("state", "", err)
-		return
-	}
-	for _, s := range c.Sources {
-		shown, err := states.Show(ctx, s.Name)
-		switch {
-		case errors.Is(err, state.ErrNone):
-		case err != nil:
-			k.failed("state", s.Name, err)
-		default:
-			for _, line := range holdingDetails(shown.Holding) {
-				k.add(checked{Part: "state", Name: s.Name, State: checkOK, What: line})
-			}
-		}
-	}
+// warned adds a line for what is not as it should be, and does no harm.
+func (k *checker) warned(part, name string, err error, hint string) {
+	k.add(checked{Part: part, Name: name, State: checkWarning, What: err.Error(), Hint: hint, Missing: k.missingOf(err)})
 }
 
 // keys checks what notes are signed with, and that somebody can tell.
@@ -398,6 +244,7 @@ func (k *checker) sink(ctx context.Context, s config.Sink, lake blob.Store) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	k.doing.Store("sink " + s.Name)
+	k.role, k.tenant = k.b.config.Lake.RoleARN, ""
 	sink, err := k.b.sink(s, lake)
 	if err != nil {
 		k.failed("sink", s.Name, err)
@@ -406,7 +253,7 @@ func (k *checker) sink(ctx context.Context, s config.Sink, lake blob.Store) {
 	if c, ok := sink.Sink.(load.Checker); ok {
 		switch err := c.Check(ctx, k.write); {
 		case errors.Is(err, load.ErrUnproven):
-			k.add(checked{Part: "sink", Name: s.Name, State: checkWarning, What: err.Error(), Hint: "with --write, check sends something"})
+			k.warned("sink", s.Name, err, k.unprovenHint())
 		case err != nil:
 			k.failed("sink", s.Name, err)
 			return
@@ -417,6 +264,14 @@ func (k *checker) sink(ctx context.Context, s config.Sink, lake blob.Store) {
 	if s.Stream != nil {
 		k.start(s)
 	}
+}
+
+// unprovenHint is what to do where a sink's check could not prove all.
+func (k *checker) unprovenHint() string {
+	if k.write {
+		return unremovableHint
+	}
+	return "with --write, check sends something"
 }
 
 // tried says what a sink's check has shown.
@@ -457,29 +312,36 @@ func (k *checker) source(ctx context.Context, s config.Source) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	k.doing.Store("source " + s.Name)
+	connection := k.b.config.Connections[connectionOf(s)]
+	k.role, k.tenant = k.b.awsOptions(connection.Name).RoleARN, ""
+	if connection.Auth0 != nil {
+		k.role, k.tenant = "", connection.Auth0.Domain
+	}
 	source, err := k.b.source(ctx, s, nil)
 	if err != nil {
 		k.failed("source", s.Name, err)
 		return
 	}
+	var findings []extract.Finding
 	if c, ok := source.(extract.Checker); ok {
-		if findings, err := c.Check(ctx); !k.findings(s.Name, findings, err) {
+		if findings, err = c.Check(ctx); !k.findings(s.Name, findings, err) {
 			return
 		}
 	}
-	k.forecast(s)
+	k.forecast(s, findings)
 }
 
 // findings adds what a source found, and says whether it can run.
 func (k *checker) findings(name string, findings []extract.Finding, err error) bool {
 	told := false
 	for i, f := range findings {
-		line := checked{Part: "source", Name: name, State: checkOK, What: f.What, Hint: f.Hint}
+		line := checked{Part: "source", Name: name, State: checkOK, What: f.What, Hint: f.Hint, Missing: k.missingOf(f.Err)}
 		if !f.OK {
 			line.State = checkWarning
 		}
-		if !f.OK && err != nil && i == len(findings)-1 {
-			// The finding a check stops at is what its error tells of.
+		if !f.OK && err != nil && (i == len(findings)-1 || f.Err != nil && errors.Is(err, f.Err)) {
+			// The finding a check stops at is what its error tells of, and so are those
+			// with a cause that is part of it.
 			line.State, told = checkFailed, true
 			if more := hintOf(err); more != "" {
 				line.Hint += ": " + more
@@ -491,13 +353,6 @@ func (k *checker) findings(name string, findings []extract.Finding, err error) b
 		k.failed("source", name, err)
 	}
 	return err == nil
-}
-
-// forecast says what a first run, or a snapshot, would take.
-func (k *checker) forecast(s config.Source) {
-	if what := forecastOf(s, k.a.Now()); what != "" {
-		k.add(checked{Part: "source", Name: s.Name, State: checkOK, What: what})
-	}
 }
 
 // target sends a test message, if that is asked for.

@@ -215,7 +215,7 @@ func (a *app) tellNext(path string, w *answers) error {
 	for _, name := range w.environment() {
 		fmt.Fprintf(&next, "  export %s=…\n", name)
 	}
-	fmt.Fprintf(&next, "  idtrail check%s\n  idtrail run%s\n", flag, flag)
+	fmt.Fprintf(&next, "  idtrail policy%s     what to allow and grant\n  idtrail check%s\n  idtrail run%s\n", flag, flag, flag)
 	if hasJobs(sources) {
 		fmt.Fprintf(&next, "\nThen, by cron:\n\n  idtrail run %s%s     every five minutes\n  idtrail run %s%s   once a night, with the users\n",
 			jobOften, flag, jobNightly, flag)

@@ -132,7 +132,7 @@ func (w *answers) awsConnection() string {
 		return ""
 	}
 	return fmt.Sprintf("  aws:\n    # Credentials are found as the AWS SDK does: environment, profile, role. The\n"+
-		"    # rights they need are in docs/SOURCES.md; role_arn names a role to assume.\n"+
+		"    # rights they need are printed by idtrail policy; role_arn names a role to assume.\n"+
 		"    aws: {region: %s}\n", strconv.Quote(w.region()))
 }
 

@@ -124,6 +124,7 @@ compares the users of two systems.
 	root.AddCommand(
 		a.initCommand(),
 		a.checkCommand(),
+		a.policyCommand(),
 		a.runCommand(),
 		a.serveCommand(),
 		a.statusCommand(),
@@ -186,9 +187,13 @@ func (a *app) handler(level slog.Level) (slog.Handler, error) {
 // config reads the config file. Verbs that only read the lake need no secrets,
 // and must not fail for want of them.
 func (a *app) config(ctx context.Context, secrets secretUse) (*config.Config, error) {
-	c, err := config.Load(ctx, config.Options{
-		Path: a.configPath, Dir: a.dir, Env: a.Env, ReadS3: readS3, Fetch: vaults(), SkipSecrets: secrets == noSecrets,
-	})
+	return a.loadConfig(ctx, config.Options{SkipSecrets: secrets == noSecrets})
+}
+
+// loadConfig reads the config file with what the machine has.
+func (a *app) loadConfig(ctx context.Context, o config.Options) (*config.Config, error) {
+	o.Path, o.Dir, o.Env, o.ReadS3, o.Fetch = a.configPath, a.dir, a.Env, readS3, vaults()
+	c, err := config.Load(ctx, o)
 	switch {
 	case err == nil:
 	case errors.Is(err, secret.ErrUnavailable), ctx.Err() != nil:

@@ -32,6 +32,7 @@ func TestMain(m *testing.M) {
 //	tenant VERB ARGS…           see [tenantOf]
 //	disk DIR full|readonly      put a disk there that takes next to nothing
 //	receiver NAME VERB ARGS…    see [receiver]
+//	cloud VERB ARGS…            see [cloudOf]
 //	aws STATUS CODE             REFUSER_URL, which is all of AWS, refuses so
 //	documented NAME             see [operationsFile]
 //	hook VERB ARGS…             see [hook]
@@ -39,7 +40,8 @@ func TestMain(m *testing.M) {
 // the condition [disk], and in the environment AUTH0_URL, a tenant on this
 // machine with the right AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET,
 // AUTH0_ALIAS, the same under another name, AUTH0_NARROW, one that may not be read; AUTH0_CLOSED, where nothing listens;
-// CATALOG_URL, Glue and Athena with nothing in them;
+// CATALOG_URL, Glue and Athena with nothing in them; CLOUD_URL, an account of AWS
+// with a user pool and CloudTrail;
 // HEC_URL, DD_URL and OTLP_URL, receivers of events, with the SPLUNK_TOKEN,
 // DD_API_KEY and OTLP_TOKEN they want; HOOK_URL, where anything may be posted,
 // with a secret in it, and HOOK_HOST without.
@@ -54,7 +56,7 @@ func TestScript(t *testing.T) {
 		Setup:               setUp,
 		Condition:           condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "tenant": tenantOf, "disk": disk, "receiver": receiver, "hook": hook, "aws": awsOf, "documented": ops.documented,
+			"exits": exits, "tenant": tenantOf, "disk": disk, "receiver": receiver, "hook": hook, "cloud": cloudOf, "aws": awsOf, "documented": ops.documented,
 		},
 	})
 }
@@ -71,11 +73,12 @@ const tenantLogs = 250
 
 func setUp(env *testscript.Env) error {
 	x := &tenant{called: make(chan string, 1)}
-	logs := fake.NewTenant(fake.TenantOptions{Users: 100, Logs: tenantLogs, Days: 1, End: time.Now()}).Logs()
+	people := fake.NewTenant(fake.TenantOptions{Users: 100, Logs: tenantLogs, Days: 1, End: time.Now()})
 	x.Auth0 = fake.NewAuth0(fake.Auth0Options{
-		ClientID: "client", ClientSecret: planted, Retention: 48 * time.Hour,
+		ClientID: "client", ClientSecret: planted, Retention: 48 * time.Hour, Directory: people.Directory(),
 		Now: func() time.Time { return time.Now().Add(time.Duration(x.later.Load())) },
-	}, logs)
+	}, people.Logs())
+	setUpCloud(env, people)
 	server := httptest.NewServer(x)
 	env.Defer(server.CloseClientConnections)
 	catalog := httptest.NewServer(fake.NewCatalog(fake.CatalogOptions{Running: 1}))
@@ -114,6 +117,7 @@ func (x *tenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 //	tenant answer           they are again
 //	tenant await PATH       wait until the path is called
 //	tenant calls PATH N     want that the path was called so often
+//	tenant scopes SCOPE…    the application is granted these, and no others
 func tenantOf(ts *testscript.TestScript, _ bool, args []string) {
 	x, _ := ts.Value(tenant{}).(*tenant)
 	switch verb := strings.Join(args[:1], ""); {
@@ -140,8 +144,10 @@ func tenantOf(ts *testscript.TestScript, _ bool, args []string) {
 		if got := strconv.Itoa(x.Count(args[1])); got != args[2] {
 			ts.Fatalf("calls of %s: got %s, want %s", args[1], got, args[2])
 		}
+	case verb == "scopes":
+		x.SetScopes(args[1:]...)
 	default:
-		ts.Fatalf("usage: tenant later|hang|answer|await|calls ARGS…")
+		ts.Fatalf("usage: tenant later|hang|answer|await|calls|scopes ARGS…")
 	}
 }
 

@@ -1,8 +1,9 @@
 # Four roles: what the program may do (task), what ECS may do before it starts
 # (execution), what may start it (scheduler), and, where somebody is named for
-# it, who may remove what was kept (retention). The statements on the buckets are
-# those of docs/PERMISSIONS.md, those on sources of docs/SOURCES.md, by the same
-# ids; a test compares them.
+# it, who may remove what was kept (retention). The statements are those that
+# idtrail policy prints, and docs/PERMISSIONS.md and docs/SOURCES.md explain, by the
+# same ids; a test compares them. Left out is RemoveProbe: the task removes nothing
+# but old copies of its state.
 
 data "aws_iam_policy_document" "tasks_trust" {
   statement {
@@ -36,7 +37,12 @@ locals {
 
   keep_statements = flatten([
     [for name, p in local.places : [
-      { sid = "${title(name)}List", actions = ["s3:ListBucket"], resources = [local.bucket_arns[p.bucket]] },
+      {
+        sid        = "${title(name)}List"
+        actions    = ["s3:ListBucket"]
+        resources  = [local.bucket_arns[p.bucket]]
+        conditions = [{ test = "StringLike", variable = "s3:prefix", values = ["${p.prefix}/*"] }]
+      },
       {
         sid = "${title(name)}ReadWrite"
         actions = concat(
@@ -51,12 +57,24 @@ locals {
       { sid = "LockOfBucket", actions = ["s3:GetBucketObjectLockConfiguration"], resources = [local.bucket_arns[local.evidence]] },
     ] : [],
     var.kms_key_arn == null ? [] : [
-      { sid = "Key", actions = ["kms:GenerateDataKey", "kms:Decrypt"], resources = [var.kms_key_arn] },
+      { sid = "Key", actions = ["kms:GenerateDataKey", "kms:Decrypt"], resources = [var.kms_key_arn], conditions = local.by_s3 },
     ],
   ])
 
+  # Keys are used by S3 only, for whoever reads and writes objects.
+  by_s3 = [{ test = "StringEquals", variable = "kms:ViaService", values = ["s3.${local.region}.${local.partition == "aws-cn" ? "amazonaws.com.cn" : "amazonaws.com"}"] }]
+
+  # What a replay, a prune or an erasure removes objects from.
+  lake_folders = [
+    "events", "events_json", "gaps", "gaps_json", "pools", "pools_json", "rejected", "rejected_json",
+    "reports", "snapshots", "snapshots_json", "staged", "users", "users_json",
+  ]
   remove_statements = [
-    { sid = "LakeRemove", actions = ["s3:DeleteObject"], resources = [local.place_arns["lake"]] },
+    {
+      sid       = "LakeRemove"
+      actions   = ["s3:DeleteObject"]
+      resources = [for folder in local.lake_folders : "${trimsuffix(local.place_arns["lake"], "*")}${folder}/*"]
+    },
     { sid = "RawRemove", actions = ["s3:DeleteObject"], resources = [local.place_arns["raw"]] },
   ]
 
@@ -92,7 +110,8 @@ locals {
       },
     ],
     !var.cloudtrail ? [] : [
-      { sid = "CloudTrail", actions = ["cloudtrail:LookupEvents", "cloudtrail:ListPublicKeys"], resources = ["*"] },
+      { sid = "CloudTrail", actions = ["cloudtrail:LookupEvents"], resources = ["*"] },
+      { sid = "CloudTrailKeys", actions = ["cloudtrail:ListPublicKeys"], resources = ["*"] },
     ],
     length(var.read_buckets) == 0 ? [] : [
       { sid = "ListTrail", actions = ["s3:ListBucket"], resources = distinct([for b in var.read_buckets : "arn:${local.partition}:s3:::${b.name}"]) },
@@ -141,6 +160,16 @@ data "aws_iam_policy_document" "task" {
       sid       = statement.value.sid
       actions   = statement.value.actions
       resources = statement.value.resources
+
+      dynamic "condition" {
+        for_each = try(statement.value.conditions, [])
+
+        content {
+          test     = condition.value.test
+          variable = condition.value.variable
+          values   = condition.value.values
+        }
+      }
     }
   }
 }
@@ -279,11 +308,16 @@ resource "aws_iam_role_policy" "scheduler" {
 locals {
   read_statements = {
     for name, p in local.places : name => [
-      { sid = "Read${title(name)}List", actions = ["s3:ListBucket"], resources = [local.bucket_arns[p.bucket]] },
+      {
+        sid        = "Read${title(name)}List"
+        actions    = ["s3:ListBucket"]
+        resources  = [local.bucket_arns[p.bucket]]
+        conditions = [{ test = "StringLike", variable = "s3:prefix", values = ["${p.prefix}/*"] }]
+      },
       { sid = "Read${title(name)}", actions = ["s3:GetObject"], resources = [local.place_arns[name]] },
     ]
   }
-  read_key = var.kms_key_arn == null ? [] : [{ sid = "ReadKey", actions = ["kms:Decrypt"], resources = [var.kms_key_arn] }]
+  read_key = var.kms_key_arn == null ? [] : [{ sid = "ReadKey", actions = ["kms:Decrypt"], resources = [var.kms_key_arn], conditions = local.by_s3 }]
 
   people = {
     auditor   = concat(local.read_statements["raw"], local.read_statements["lake"], local.read_statements["manifests"], local.read_key)
@@ -303,6 +337,16 @@ data "aws_iam_policy_document" "people" {
       sid       = statement.value.sid
       actions   = statement.value.actions
       resources = statement.value.resources
+
+      dynamic "condition" {
+        for_each = try(statement.value.conditions, [])
+
+        content {
+          test     = condition.value.test
+          variable = condition.value.variable
+          values   = condition.value.values
+        }
+      }
     }
   }
 }

@@ -34,6 +34,7 @@ import (
 
 	"github.com/idtrail/idtrail/extract"
 	"github.com/idtrail/idtrail/internal/blob"
+	"github.com/idtrail/idtrail/internal/denial"
 	"github.com/idtrail/idtrail/internal/records"
 	"github.com/idtrail/idtrail/schema"
 )
@@ -207,6 +208,7 @@ func (s *Source) Check(ctx context.Context) ([]extract.Finding, error) {
 	}
 	found := []extract.Finding{{
 		What: fmt.Sprintf("%s: %s, %s", s.tree.where(), extract.Many(int64(len(files)), "file"), extract.Size(size)), OK: true,
+		Volume: &extract.Volume{Objects: int64(len(files)), Bytes: size},
 	}}
 	if len(files) == 0 {
 		found[0].Hint = "none so far: it is looked at again on every run"
@@ -216,6 +218,9 @@ func (s *Source) Check(ctx context.Context) ([]extract.Finding, error) {
 	}
 	if len(files) > 0 {
 		body, _, err := s.tree.open(ctx, files[0])
+		if len(denial.All(err)) > 0 { // the others will be refused, too
+			return append(found, unreadable(err)), fmt.Errorf("check archive %s: %w", s.tree.where(), err)
+		}
 		if err != nil {
 			return append(found, unreadable(err)), nil
 		}
@@ -227,7 +232,7 @@ func (s *Source) Check(ctx context.Context) ([]extract.Finding, error) {
 }
 
 func unreadable(err error) extract.Finding {
-	return extract.Finding{What: err.Error(), Hint: "grant the right to read it, or leave it out by a pattern"}
+	return extract.Finding{What: err.Error(), Hint: "grant the right to read it, or leave it out by a pattern", Err: err}
 }
 
 // list returns the files to read in their order. Without polling, no file at

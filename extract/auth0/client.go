@@ -202,10 +202,15 @@ func explain(err error, scope string) error {
 	case http.StatusUnauthorized:
 		return fmt.Errorf("%w: the token is refused; is the domain the tenant's own? (%w)", ErrCredentials, err)
 	case http.StatusForbidden:
-		return fmt.Errorf("%w: grant the application %s for the Management API (%w)", ErrScope, scope, err)
+		return &ScopeError{Scope: scope, Instead: without(status.Expected, scope), err: err}
 	default:
 		return err
 	}
+}
+
+// without leaves one out of a list.
+func without(all []string, one string) []string {
+	return slices.DeleteFunc(slices.Clone(all), func(s string) bool { return s == one })
 }
 
 // manager returns a go-auth0 client with a token that is valid now.

@@ -3,6 +3,8 @@ package auth0
 import (
 	"errors"
 	"fmt"
+	"regexp"
+	"strings"
 	"time"
 )
 
@@ -25,7 +27,41 @@ type StatusError struct {
 	Code   string
 	// Reset is when the rate limit is over, where the answer said so.
 	Reset time.Time
+	// Expected are the scopes of which the answer wants one, where it said so.
+	Expected []string
 }
+
+// ScopeError says that the application lacks a permission. It is an [ErrScope],
+// too.
+type ScopeError struct {
+	// Scope to grant; any of Instead would do as well.
+	Scope   string
+	Instead []string
+	err     error
+}
+
+// Error says what to grant.
+func (e *ScopeError) Error() string {
+	return fmt.Sprintf("%v: grant the application %s for the Management API (%v)", ErrScope, e.Scope, e.err)
+}
+
+// Unwrap gives the answer's status.
+func (e *ScopeError) Unwrap() []error { return []error{ErrScope, e.err} }
+
+// expected reads the scopes out of Auth0's words: "Insufficient scope; expected
+// any of: read:logs,read:logs_users".
+func expected(message string) []string {
+	_, list, _ := strings.Cut(message, "expected any of:")
+	var scopes []string
+	for scope := range strings.SplitSeq(list, ",") {
+		if scope = strings.TrimSpace(scope); scopeForm.MatchString(scope) {
+			scopes = append(scopes, scope)
+		}
+	}
+	return scopes
+}
+
+var scopeForm = regexp.MustCompile(`^[a-z]{1,20}:[a-z_]{1,60}$`)
 
 // Error names the status and the code.
 func (e *StatusError) Error() string {

@@ -341,7 +341,16 @@ func nextFrom(h http.Header) string {
 	return ""
 }
 
-// Check proves credentials, scope and reachability with two calls.
+// sampled is how much of the log a check looks at, to tell how fast it grows.
+const sampled = 24 * time.Hour
+
+// LogScopes are the permissions that reading the log needs.
+func LogScopes() []ScopeNeed {
+	return []ScopeNeed{{Scopes: []string{"read:logs"}, For: "the log", Lacks: "nothing can be read without it"}}
+}
+
+// Check proves credentials, scope and reachability with three calls, and says how
+// fast the log grows.
 func (l *Logs) Check(ctx context.Context) ([]extract.Finding, error) {
 	host := l.client.base.Host
 	if _, err := l.client.manager(ctx); err != nil {
@@ -350,15 +359,46 @@ func (l *Logs) Check(ctx context.Context) ([]extract.Finding, error) {
 	found := []extract.Finding{{What: "token of " + host, OK: true}, l.scopeFinding()}
 	page, err := l.list(ctx, SyntheticID(time.Unix(0, 0)), 1)
 	if err != nil {
-		found = append(found, extract.Finding{What: "logs of " + host, Hint: err.Error()})
+		found = append(found, extract.Finding{What: "logs of " + host, Hint: err.Error(), Err: err})
 		return found, fmt.Errorf("check %s: %w", host, err)
 	}
-	return append(found, extract.Finding{What: "logs of " + host, OK: true, Hint: oldest(page)}), nil
+	f := extract.Finding{What: "logs of " + host, OK: true, Hint: oldest(page)}
+	// What a day brings is only a forecast's: the source runs without it.
+	if day, err := l.list(ctx, SyntheticID(l.opts.Now().Add(-sampled)), LogsPerCall); err == nil {
+		f.Volume = day.volume()
+	}
+	if at, ok := IDTime(page.first); ok && f.Volume != nil {
+		f.Volume.Oldest = at
+	}
+	return append(found, f), nil
 }
+
+// volume says what the time after the position that was listed brings in a day:
+// all there was, or as many as came as fast as those of the page.
+func (l listing) volume() *extract.Volume {
+	first, ok := IDTime(l.first)
+	last, too := IDTime(l.last)
+	n := len(l.records)
+	span := last.Sub(first)
+	if n == 0 || !ok || !too {
+		return nil
+	}
+	if n < shortPage || span < time.Second {
+		return &extract.Volume{Records: int64(n), Span: sampled}
+	}
+	return &extract.Volume{Records: int64(float64(n-1) / span.Hours() * sampled.Hours()), Span: sampled}
+}
+
+// shortPage is the fewest records of a page that may have more behind it: public
+// tenants may cap pages at 50.
+const shortPage = 50
 
 func (l *Logs) scopeFinding() extract.Finding {
 	scopes := l.client.scopes()
 	f := extract.Finding{What: "scope read:logs", OK: slices.Contains(scopes, "read:logs")}
+	if !f.OK {
+		f.Err = &ScopeError{Scope: "read:logs", err: errNotGranted}
+	}
 	switch {
 	case f.OK:
 	case slices.Contains(scopes, "read:logs_users"):

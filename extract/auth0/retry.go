@@ -166,6 +166,7 @@ func (t *retry) statusError(res *http.Response) error {
 	var body struct {
 		Error     string `json:"error"`
 		ErrorCode string `json:"errorCode"`
+		Message   string `json:"message"`
 	}
 	text, _ := io.ReadAll(io.LimitReader(res.Body, maxError))
 	if json.Unmarshal(text, &body) == nil {
@@ -173,6 +174,7 @@ func (t *retry) statusError(res *http.Response) error {
 		if e.Code == "" {
 			e.Code = word(body.Error)
 		}
+		e.Expected = expected(body.Message)
 	}
 	limited := res.StatusCode == http.StatusTooManyRequests
 	if limited || res.StatusCode == http.StatusServiceUnavailable && res.Header.Get("Retry-After") != "" {

@@ -417,7 +417,7 @@ func TestCheck(t *testing.T) {
 				if !slices.Equal(got, tt.want) || (err != nil) != tt.fails {
 					t.Errorf("got %+v and error %v, want %v and an error: %v", findings, err, tt.want, tt.fails)
 				}
-				if n := len(x.Calls()); n > 2 {
+				if n := len(x.Calls()); n > 3 {
 					t.Errorf("a check made %d calls", n)
 				}
 			})

@@ -2,6 +2,7 @@ package auth0
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,11 +10,16 @@ import (
 	"github.com/idtrail/idtrail/extract"
 )
 
-// scopeNeed is what a scope is for; any of the scopes is enough.
-type scopeNeed struct {
-	scopes []string
-	lacks  string
+// ScopeNeed is what a scope of the Management API is for.
+type ScopeNeed struct {
+	// Scopes of which any is enough; the first is the one to grant.
+	Scopes []string
+	// For says what is read with it, Lacks what is lost without.
+	For, Lacks string
 }
+
+// errNotGranted says that a scope is not among those of the token.
+var errNotGranted = errors.New("not among the token's scopes")
 
 // Check proves credentials and reachability with two calls, and says what the
 // granted scopes leave unknown.
@@ -25,47 +31,47 @@ func (u *Users) Check(ctx context.Context) ([]extract.Finding, error) {
 	found := append([]extract.Finding{{What: "token of " + host, OK: true}}, u.scopeFindings()...)
 	total, err := u.total(ctx)
 	if err != nil {
-		found = append(found, extract.Finding{What: "users of " + host, Hint: err.Error()})
+		found = append(found, extract.Finding{What: "users of " + host, Hint: err.Error(), Err: err})
 		return found, fmt.Errorf("check %s: %w", host, err)
 	}
-	hint := ""
+	f := extract.Finding{What: "users of " + host, OK: true}
 	if total >= 0 {
-		hint = extract.Many(total, "user")
+		f.Hint, f.Volume = extract.Many(total, "user"), &extract.Volume{Records: total}
 	}
-	return append(found, extract.Finding{What: "users of " + host, OK: true, Hint: hint}), nil
+	return append(found, f), nil
 }
 
 // Scopes are the permissions to grant the application, for the Management API,
 // so that everything is read that is not skipped. The first is enough for users.
 func (o UsersOptions) Scopes() []string {
 	var all []string
-	for _, need := range o.needs() {
-		all = append(all, need.scopes[0])
+	for _, need := range o.Needs() {
+		all = append(all, need.Scopes[0])
 	}
 	return all
 }
 
-// needs are the scopes that this source can use.
-func (o UsersOptions) needs() []scopeNeed {
-	all := []scopeNeed{{[]string{"read:users"}, "nothing can be read without it"}}
+// Needs are the scopes that this source can use.
+func (o UsersOptions) Needs() []ScopeNeed {
+	all := []ScopeNeed{{[]string{"read:users"}, "the export of the users", "nothing can be read without it"}}
 	if !o.SkipRoles {
 		all = append(all,
-			scopeNeed{[]string{"read:roles"}, "roles stay unknown"},
-			scopeNeed{[]string{"read:role_members", "read:users", "read:roles"}, "roles stay unknown"})
+			ScopeNeed{[]string{"read:roles"}, "the roles there are", "roles stay unknown"},
+			ScopeNeed{[]string{"read:role_members", "read:users", "read:roles"}, "who has which role", "roles stay unknown"})
 	}
 	if !o.SkipOrganizations {
 		all = append(all,
-			scopeNeed{[]string{"read:organizations"}, "organizations stay unknown"},
-			scopeNeed{[]string{"read:organization_members"}, "organizations stay unknown"},
-			scopeNeed{[]string{"read:organization_member_roles"}, "roles within organizations stay unknown"})
+			ScopeNeed{[]string{"read:organizations"}, "the organizations there are", "organizations stay unknown"},
+			ScopeNeed{[]string{"read:organization_members"}, "who is a member of which", "organizations stay unknown"},
+			ScopeNeed{[]string{"read:organization_member_roles"}, "with which roles there", "roles within organizations stay unknown"})
 	}
 	if o.SkipSettings {
 		return all
 	}
 	for _, s := range sections() {
-		known := func(n scopeNeed) bool { return n.scopes[0] == s.scope }
+		known := func(n ScopeNeed) bool { return n.Scopes[0] == s.scope }
 		if !slices.ContainsFunc(all, known) {
-			all = append(all, scopeNeed{[]string{s.scope}, "settings of section " + s.name + " are not kept"})
+			all = append(all, ScopeNeed{[]string{s.scope}, "settings: " + s.name, "settings of section " + s.name + " are not kept"})
 		}
 	}
 	return all
@@ -77,11 +83,12 @@ var unwanted = []string{"read:user_idp_tokens", "read:client_keys", "read:client
 func (u *Users) scopeFindings() []extract.Finding {
 	granted := u.client.scopes()
 	var found []extract.Finding
-	for _, need := range u.opts.needs() {
-		f := extract.Finding{What: "scope " + need.scopes[0]}
-		f.OK = slices.ContainsFunc(need.scopes, func(s string) bool { return slices.Contains(granted, s) })
+	for _, need := range u.opts.Needs() {
+		f := extract.Finding{What: "scope " + need.Scopes[0]}
+		f.OK = slices.ContainsFunc(need.Scopes, func(s string) bool { return slices.Contains(granted, s) })
 		if !f.OK {
-			f.Hint = need.lacks + "; grant it to the application, for the Management API"
+			f.Err = &ScopeError{Scope: need.Scopes[0], Instead: need.Scopes[1:], err: errNotGranted}
+			f.Hint = need.Lacks + "; grant it to the application, for the Management API"
 		}
 		found = append(found, f)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/idtrail/idtrail/extract"
+	"github.com/idtrail/idtrail/internal/denial"
 )
 
 // Check lists what is there, and reads a newest file and a newest digest.
@@ -27,7 +28,11 @@ func (t *Trail) Check(ctx context.Context) ([]extract.Finding, error) {
 	if err != nil {
 		return found, fmt.Errorf("check trail in %s: %w", where, err)
 	}
-	found = append(found, t.fileFinding(ctx, recent))
+	file := t.fileFinding(ctx, recent)
+	found = append(found, file)
+	if len(denial.All(file.Err)) > 0 { // the others will be refused, too
+		return found, fmt.Errorf("check trail in %s: %w", where, file.Err)
+	}
 	if t.opts.SkipDigests {
 		return found, nil
 	}
@@ -71,6 +76,7 @@ func (t *Trail) fileFinding(ctx context.Context, files []object) extract.Finding
 		size += o.Size
 	}
 	f := extract.Finding{What: fmt.Sprintf("files of the last 24 hours: %s, %s", extract.Many(int64(len(files)), "file"), extract.Size(size)), OK: true}
+	f.Volume = &extract.Volume{Objects: int64(len(files)), Bytes: size, Span: 24 * time.Hour}
 	if len(files) == 0 {
 		f.Hint = "none: the trail may be stopped, or the account quiet"
 		return f
@@ -80,7 +86,7 @@ func (t *Trail) fileFinding(ctx context.Context, files []object) extract.Finding
 		err = body.Close()
 	}
 	if err != nil {
-		f.OK, f.Hint = false, "grant s3:GetObject, and kms:Decrypt where the trail encrypts: "+err.Error()
+		f.OK, f.Hint, f.Err = false, "grant s3:GetObject, and kms:Decrypt where the trail encrypts: "+err.Error(), err
 	}
 	return f
 }
@@ -106,7 +112,7 @@ func (t *Trail) digestFinding(ctx context.Context, folders []*folder) extract.Fi
 	}
 	switch {
 	case err != nil:
-		f.Hint = err.Error()
+		f.Hint, f.Err = err.Error(), err
 	case j.fault != "":
 		f.Hint = o.Key + " " + j.fault
 	case r.unsigned:

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/idtrail/idtrail/internal/blob"
+	"github.com/idtrail/idtrail/internal/denial"
 )
 
 const (
@@ -194,11 +195,37 @@ func hasCode(err error, codes ...string) bool {
 	return false
 }
 
+func isDenied(err error) bool {
+	return hasCode(err, "AccessDeniedException", "AccessDenied", "UnauthorizedOperation")
+}
+
+// refusal is what AWS said of a call that it refused for want of a right.
+func refusal(err error, action string) *denial.Error {
+	message := ""
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
+		message = api.ErrorMessage()
+	}
+	e := denial.Of(message, action, "*")
+	e.Err = blob.ExplainCall(err)
+	return e
+}
+
+// silent is a denial whose words stand before it.
+type silent struct{ denied *denial.Error }
+
+func (s *silent) Error() string { return s.denied.Err.Error() }
+
+func (s *silent) Unwrap() error { return s.denied }
+
 // explain says why a call to CloudTrail failed, and what to do about it.
 func explain(err error, action string) error {
 	switch {
-	case hasCode(err, "AccessDeniedException", "AccessDenied", "UnauthorizedOperation"):
-		return fmt.Errorf(`access denied: grant %s on "*": %w`, action, blob.ExplainCall(err))
+	case isDenied(err):
+		e := refusal(err, action)
+		if e.Blocked() || e.Action != action {
+			return e
+		}
+		return fmt.Errorf(`access denied: grant %s on "*": %w`, action, &silent{e})
 	case hasCode(err, "UnrecognizedClientException", "InvalidClientTokenId"):
 		return fmt.Errorf("the region may not be enabled for the account: %w", blob.ExplainCall(err))
 	default:

@@ -383,8 +383,9 @@ func (l *Lookup) Check(ctx context.Context) ([]extract.Finding, error) {
 		})
 		switch {
 		case err != nil:
-			f.OK, f.Hint = false, explain(err, "cloudtrail:LookupEvents").Error()
-			failed = errors.Join(failed, fmt.Errorf("check %s: %w", region, err))
+			f.OK, f.Err = false, explain(err, "cloudtrail:LookupEvents")
+			f.Hint = f.Err.Error()
+			failed = errors.Join(failed, fmt.Errorf("check %s: %w", region, f.Err))
 		case len(out.Events) == 0:
 			f.Hint = "no event in the last hour"
 		}

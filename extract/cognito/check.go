@@ -2,7 +2,9 @@ package cognito
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	idp "github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
@@ -20,11 +22,11 @@ func (s *Source) Check(ctx context.Context) ([]extract.Finding, error) {
 	pool, err := s.describePool(ctx)
 	what := "user pool " + s.opts.UserPoolID
 	if err != nil {
-		return []extract.Finding{{What: what, Hint: err.Error()}}, fmt.Errorf("check %s: %w", what, err)
+		return []extract.Finding{finding(what, err)}, fmt.Errorf("check %s: %w", what, err)
 	}
 	found := []extract.Finding{s.poolFinding(what, pool)}
 	if err := s.oneUser(ctx); err != nil {
-		return append(found, extract.Finding{What: "users", Hint: err.Error()}), fmt.Errorf("check users of %s: %w", s.opts.UserPoolID, err)
+		return append(found, finding("users", err)), fmt.Errorf("check users of %s: %w", s.opts.UserPoolID, err)
 	}
 	found = append(found, extract.Finding{What: "users", OK: true})
 	if !s.opts.SkipGroups {
@@ -45,13 +47,16 @@ func (s *Source) poolFinding(what string, pool poolData) extract.Finding {
 	if pool.err != nil {
 		return finding(what, pool.err)
 	}
-	return extract.Finding{What: what, OK: true, Hint: "about " + extract.Many(pool.data.Get("EstimatedNumberOfUsers").Int(), "user")}
+	users := pool.data.Get("EstimatedNumberOfUsers").Int()
+	return extract.Finding{
+		What: what, OK: true, Hint: "about " + extract.Many(users, "user"), Volume: &extract.Volume{Records: users},
+	}
 }
 
 func finding(what string, err error) extract.Finding {
 	f := extract.Finding{What: what, OK: err == nil}
 	if err != nil {
-		f.Hint = err.Error()
+		f.Hint, f.Err = err.Error(), err
 	}
 	return f
 }
@@ -85,7 +90,7 @@ func (s *Source) firstGroup(ctx context.Context) (name string, err error) {
 func (s *Source) probe(ctx context.Context, pool poolData) ([]extract.Finding, error) {
 	var found []extract.Finding
 	told := map[string]bool{}
-	x := &sections{source: s, pool: pool, probe: true}
+	x := &sections{source: s, pool: pool, probe: true, refused: map[string][]error{}}
 	x.give = func(records []schema.Raw) error {
 		for _, r := range records {
 			v := gjson.ParseBytes(r.Bytes)
@@ -102,5 +107,11 @@ func (s *Source) probe(ctx context.Context, pool poolData) ([]extract.Finding, e
 		}
 		return nil
 	}
-	return found, x.read(ctx)
+	err := x.read(ctx)
+	for i, f := range found {
+		if !f.OK {
+			found[i].Err = errors.Join(x.refused[strings.TrimPrefix(f.What, "settings: ")]...)
+		}
+	}
+	return found, err
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/smithy-go"
+
+	"github.com/idtrail/idtrail/internal/denial"
 )
 
 // What a caller may tell apart. Each comes wrapped, with what to do about it.
@@ -91,13 +93,23 @@ func explain(ctx context.Context, service string, err error) error {
 	case slices.Contains(credentialCodes, api.Code):
 		return fmt.Errorf("%w: expired, or not those of this account? (%w)", ErrCredentials, api)
 	case slices.Contains(deniedCodes, api.Code):
-		return fmt.Errorf("%w: allow %s:%s (%w)", ErrDenied, service, op, api)
+		denied := denial.Of(coded.ErrorMessage(), service+":"+op, "")
+		denied.Err = errors.Join(ErrDenied, api)
+		return &refused{fmt.Errorf("%w: %s (%w)", ErrDenied, denied.Advice(), api), denied}
 	case throttled(err):
 		return fmt.Errorf("%w (%w)", ErrThrottled, api)
 	default:
 		return api
 	}
 }
+
+// refused is an error that is also a [denial.Error].
+type refused struct {
+	error
+	denied *denial.Error
+}
+
+func (r *refused) Unwrap() []error { return []error{r.error, r.denied} }
 
 // explainTransport drops what the SDK puts around the cause: ids of requests
 // that never arrived, URLs.

@@ -54,6 +54,9 @@ type sections struct {
 	give   func([]schema.Raw) error
 	// probe reads the first page of each list and its first element only.
 	probe bool
+	// refused keeps the errors of sections that may not be read, where it is not
+	// nil.
+	refused map[string][]error
 
 	waiting []schema.Raw
 	size    int
@@ -97,6 +100,9 @@ func (x *sections) put(section, id string, data []byte, err error) error {
 	state, detail, ok := stateOf(err)
 	if !ok {
 		return err
+	}
+	if state == schema.SettingDenied && x.refused != nil {
+		x.refused[section] = append(x.refused[section], err)
 	}
 	s := schema.Setting{Section: section, ID: id, State: state, Detail: detail}
 	if err == nil && len(data) > 0 {

@@ -11,6 +11,8 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/idtrail/idtrail/internal/denial"
 )
 
 // action is a call to S3: what it does in words, and the permission it needs.
@@ -40,8 +42,11 @@ func (s *S3) fail(ctx context.Context, act action, key string, err error) error 
 	if s.isMissing(act, err) {
 		return fmt.Errorf("%s: %w", what, ErrNotExist)
 	}
+	if refused := s.refusal(act, key, err); refused != nil {
+		return fmt.Errorf("%s: access denied: %s: %w", what, s.deniedHint(act, refused), refused)
+	}
 	if hint := s.hint(act, err); hint != "" {
-		return fmt.Errorf("%s: %s: %w", what, hint, terse(err))
+		return fmt.Errorf("%s: %s: %w", what, hint, named(err))
 	}
 	return fmt.Errorf("%s: %w", what, terse(err))
 }
@@ -70,8 +75,6 @@ func (s *S3) hint(act action, err error) string {
 		return sendHint(err)
 	case code == "NoSuchBucket", act == actHeadBucket && status == http.StatusNotFound:
 		return fmt.Sprintf("bucket %s does not exist: create it, or correct its name or the endpoint", s.o.Bucket)
-	case status == http.StatusForbidden:
-		return s.deniedHint(act)
 	case isElsewhere(code, status):
 		return fmt.Sprintf("bucket %s is in another region%s: configure that one", s.o.Bucket, regionOf(err))
 	case strings.HasPrefix(strings.ToUpper(code), "KMS."):
@@ -82,14 +85,68 @@ func (s *S3) hint(act action, err error) string {
 	return ""
 }
 
+// refusal is what S3 said where it refused the call for want of a right; nil
+// else.
+func (s *S3) refusal(act action, key string, err error) *refusal {
+	code := codeOf(err)
+	if statusOf(err) != http.StatusForbidden || identityHint(err) != "" || credentialsHint(code) != "" {
+		return nil
+	}
+	arn := "arn:aws:s3:::" + s.o.Bucket
+	if act != actList && act != actHeadBucket && act != actLock {
+		arn += "/" + s.prefix + "*"
+	}
+	message := ""
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
+		message = api.ErrorMessage()
+	}
+	said := terse(err)
+	denied := denial.Of(message, act.permission, arn)
+	denied.Err = said
+	if denied.Action == actList.permission {
+		denied.Prefix = s.prefix
+		if act == actList {
+			denied.Prefix += key
+		}
+	}
+	return &refusal{denied: denied, said: said}
+}
+
+// named is terse, and a [denial.Error] where another service than S3 has named a
+// right: STS, when a role may not be assumed.
+func named(err error) error {
+	said := terse(err)
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
+		if denied := denial.Parse(api.ErrorMessage()); denied != nil {
+			denied.Err = said
+			return &refusal{denied: denied, said: said}
+		}
+	}
+	return said
+}
+
+// refusal is a [denial.Error] in the words of S3's own answer: what to do about
+// it stands before it.
+type refusal struct {
+	denied *denial.Error
+	said   error
+}
+
+func (r *refusal) Error() string { return r.said.Error() }
+
+func (r *refusal) Unwrap() error { return r.denied }
+
 // deniedHint names the permissions that the call needs.
-func (s *S3) deniedHint(act action) string {
+func (s *S3) deniedHint(act action, r *refusal) string {
+	if r.denied.Blocked() || r.denied.Action != act.permission {
+		return r.denied.Advice()
+	}
 	arn := "arn:aws:s3:::" + s.o.Bucket
 	switch act {
 	case actList, actHeadBucket:
-		return fmt.Sprintf("access denied: grant %s on %s for prefix %s*", act.permission, arn, s.prefix)
+		return fmt.Sprintf("grant %s on %s for prefix %s*", act.permission, arn, s.prefix)
 	case actLock:
-		return fmt.Sprintf("access denied: grant %s on %s", act.permission, arn)
+		return fmt.Sprintf("grant %s on %s", act.permission, arn)
 	case actPut:
 		more := ""
 		if len(s.o.Tags) > 0 {
@@ -101,13 +158,13 @@ func (s *S3) deniedHint(act action) string {
 		if s.o.KMSKey != "" {
 			more += fmt.Sprintf(" and kms:GenerateDataKey on %s", s.o.KMSKey)
 		}
-		return fmt.Sprintf("access denied: grant %s on %s/%s*%s", act.permission, arn, s.prefix, more)
+		return fmt.Sprintf("grant %s on %s/%s*%s", act.permission, arn, s.prefix, more)
 	case actHead, actGet:
 		// Without ListBucket, S3 answers so for an object that is not there.
-		return fmt.Sprintf("access denied: grant %s on %s/%s*, s3:ListBucket on %s, and kms:Decrypt if it is encrypted",
+		return fmt.Sprintf("grant %s on %s/%s*, s3:ListBucket on %s, and kms:Decrypt if it is encrypted",
 			act.permission, arn, s.prefix, arn)
 	}
-	return fmt.Sprintf("access denied: grant %s on %s/%s*", act.permission, arn, s.prefix)
+	return fmt.Sprintf("grant %s on %s/%s*", act.permission, arn, s.prefix)
 }
 
 // credentialsHint is what to do if it is the signature that S3 refuses.

@@ -104,6 +104,9 @@ type Config struct {
 	// References are those that stand where secrets do, in the order of the file,
 	// whether they were read or not.
 	References []Reference `yaml:"-"`
+	// Unread tells, with [Options.KeepGoing], which of them could not be read; nil
+	// where all were.
+	Unread *Error `yaml:"-"`
 	// Warnings are what is allowed but hardly meant.
 	Warnings []Problem `yaml:"-"`
 

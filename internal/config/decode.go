@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -50,6 +51,8 @@ type decoder struct {
 	// could not be read.
 	references []Reference
 	causes     []error
+	// left are the problems of those that somebody keeps going without.
+	left []Problem
 }
 
 func newDecoder(refs resolver) *decoder {
@@ -286,17 +289,25 @@ func (d *decoder) credential(to *string) func(value) {
 		}
 		text, err := d.refs.credential(raw)
 		if err != nil {
-			d.unread(v, err)
+			if d.unread(v, raw, err) {
+				*to = raw
+			}
 			return
 		}
 		*to = text
 	}
 }
 
-// unread notes that a reference could not be read.
-func (d *decoder) unread(v value, err error) {
+// unread notes that a reference could not be read, and says whether to keep going
+// all the same, with the reference itself in the place of what it names.
+func (d *decoder) unread(v value, raw string, err error) bool {
 	d.causes = append(d.causes, err)
+	if d.refs.keepGoing && !errors.Is(err, errLiteral) && len(references(raw, v.path)) > 0 {
+		d.left = append(d.left, d.problem(v.path, "%v", err))
+		return true
+	}
 	d.fail(v.path, "%v", err)
+	return false
 }
 
 func (d *decoder) choice(to *string, known ...string) func(value) {
@@ -321,8 +332,10 @@ func (d *decoder) secret(to *Secret) func(value) {
 		}
 		secret, err := d.refs.secret(raw)
 		if err != nil {
-			d.unread(v, err)
-			return
+			if !d.unread(v, raw, err) {
+				return
+			}
+			secret = NewSecret(raw)
 		}
 		d.references = append(d.references, references(raw, v.path)...)
 		*to = secret

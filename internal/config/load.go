@@ -49,6 +49,10 @@ type Options struct {
 	// variables, files and entries of vaults they name: for those who only read the
 	// lake.
 	SkipSecrets bool
+	// KeepGoing makes references that cannot be read no problem of the file: they
+	// are in [Config.Unread], and what they stand for holds the reference itself,
+	// which is good for nothing.
+	KeepGoing bool
 }
 
 // Load finds, reads and checks the file. Where it is wrong, the error is an
@@ -139,8 +143,11 @@ func parseIn(ctx context.Context, text []byte, name string, o Options) (*Config,
 	d.check(c)
 	slices.SortStableFunc(d.warnings, byPlace)
 	c.Warnings, c.References = d.warnings, d.references
-	if err := newError(name, d.problems, d.causes...); err != nil {
-		return nil, err
+	if err := newError(name, append(d.problems, d.left...), d.causes...); err != nil {
+		if len(d.problems) > 0 {
+			return nil, err
+		}
+		errors.As(err, &c.Unread)
 	}
 	return c, nil
 }

@@ -50,10 +50,12 @@ type resolver struct {
 	fetch func(scheme, name string) (string, error)
 	// skipSecrets leaves secrets empty, and what they name unread.
 	skipSecrets bool
+	// keepGoing takes what cannot be read for no problem of the file.
+	keepGoing bool
 }
 
 func newResolver(ctx context.Context, o Options) resolver {
-	return resolver{env: o.Env, dir: o.Dir, skipSecrets: o.SkipSecrets, fetch: func(scheme, name string) (string, error) {
+	return resolver{env: o.Env, dir: o.Dir, skipSecrets: o.SkipSecrets, keepGoing: o.KeepGoing, fetch: func(scheme, name string) (string, error) {
 		fetch, ok := o.Fetch[scheme]
 		if !ok {
 			return "", errors.New("cannot be fetched here; use ${env:NAME} or ${file:/path}")

@@ -120,6 +120,14 @@ func (a *Auth0) SetFault(fault func(Call) *Fault) {
 	a.opts.Fault = fault
 }
 
+// SetScopes changes what the application is granted. Tokens issued so far keep what
+// they had.
+func (a *Auth0) SetScopes(scopes ...string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.opts.Scopes = scopes
+}
+
 // Revoke makes every token issued so far invalid.
 func (a *Auth0) Revoke() {
 	a.mu.Lock()

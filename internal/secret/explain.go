@@ -13,6 +13,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/idtrail/idtrail/internal/blob"
+	"github.com/idtrail/idtrail/internal/denial"
 )
 
 // explain says what is wrong and, after a "; ", what to do about it. Of what AWS
@@ -29,12 +30,24 @@ func explain(e entry, region string, err error) error {
 	case !errors.As(err, &api):
 		return unanswered(e, region, err)
 	}
-	answer := &answer{text: describe(err, api)}
+	answer := &answer{text: describe(err, api), err: refusal(e, region, api)}
 	if status(err) >= 500 || throttled(err) {
 		return fmt.Errorf("%w: %s answers %w; try again later", ErrUnavailable, e.service, answer)
 	}
 	what, hint := meaning(e, region, api)
 	return fmt.Errorf("%s (%w); %s", what, answer, hint)
+}
+
+// refusal is what AWS said where it refused the call for want of a right.
+func refusal(e entry, region string, api smithy.APIError) error {
+	switch {
+	case isKey(api) && strings.Contains(strings.ToLower(api.ErrorCode()), "accessdenied"):
+		return denial.Of(api.ErrorMessage(), "kms:Decrypt", "")
+	case strings.HasPrefix(api.ErrorCode(), "AccessDenied"):
+		return denial.Of(api.ErrorMessage(), e.right(), e.arn(region))
+	default:
+		return nil
+	}
 }
 
 // meaning is what a code says of an entry, and what helps.

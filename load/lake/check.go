@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/idtrail/idtrail/load"
 )
 
 // Check lists the sink's flush records, and with write also writes, reads and
-// removes an object beside them.
+// removes an object in _check/.
 func (s *Sink) Check(ctx context.Context, write bool) error {
 	err := s.checkList(ctx)
 	if err == nil && write {
@@ -38,7 +40,11 @@ func (s *Sink) checkList(ctx context.Context) error {
 
 func (s *Sink) checkWrite(ctx context.Context) (err error) {
 	text := "idtrail check " + rand.Text()
-	key := "flushes/" + s.o.Name + "/check-" + rand.Text()
+	// No table is called so: nothing takes it for a part of the lake.
+	key := "_check/" + s.o.Name + "-" + rand.Text()
+	if err := s.o.Store.Delete(ctx, key); err != nil {
+		return fmt.Errorf("%w that it can be written, since nothing can be removed again: %w", load.ErrUnproven, err)
+	}
 	if _, err := s.o.Store.PutNew(ctx, key, strings.NewReader(text)); err != nil {
 		return fmt.Errorf("create %s: %w", key, err)
 	}
