@@ -87,10 +87,10 @@ credentials, rights and reach of every source and sink, with a few cheap calls.
 It looks for what lies in the lake and in no table's partitions. It writes
 nothing, and tells nobody, unless told to.
 
-What is missing is named: the action and resource in IAM with the statement to add,
-the scope in Auth0. Nothing that fails keeps it from checking the rest. At the end
-it says what the first run takes: calls, time, bytes, and what AWS and receivers
-charge for.
+What is missing is named: the action and resource in IAM with the statement to
+add, the scope in Auth0. Nothing that fails keeps it from checking the rest. At
+the end it says what the first run takes: calls, time, bytes, and what AWS and
+receivers charge for.
 
 It exits with 1 if something cannot work, and with 2 if the config is wrong or a
 secret of it cannot be read.`,

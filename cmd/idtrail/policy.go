@@ -31,15 +31,15 @@ func (a *app) policyCommand() *cobra.Command {
 	var f policyFlags
 	cmd := &cobra.Command{
 		Use:   "policy",
-		Short: "Print the least rights the config needs, in IAM, Auth0 and receivers",
+		Short: "Print the least rights the config needs, in IAM and Auth0",
 		Long: `Policy prints what the config needs and no more: the statements of IAM for the
-role that idtrail runs as and for each role it assumes (role_arn), with what each
-is for; the scopes of the applications in Auth0, with what is lost without each;
-and what the tokens of receivers have to be good for. It calls nobody and needs no
-secret.
+role that idtrail runs as and for each role it assumes (role_arn), with what
+each is for; the scopes of the applications in Auth0, with what is lost without
+each; and what the tokens of receivers have to be good for. It calls nobody and
+needs no secret.
 
-By default it is for the job, run and check. Others get less, or more, and a role
-of their own:
+By default it is for the job, run and check. Others get less, or more, and a
+role of their own:
 
   --for verify           an auditor, who proves that nothing was altered
   --for find             an analyst, who reads the lake, by Athena too
@@ -51,12 +51,9 @@ of their own:
 With --aws it prints a policy that AWS takes, and nothing else.`,
 		Example: `  idtrail policy
   idtrail policy --aws --account 123456789012 > policy.json
-  aws iam put-role-policy --role-name idtrail --policy-name idtrail \
-    --policy-document file://policy.json
   idtrail policy --aws --for verify > auditor.json
-  idtrail policy --role arn:aws:iam::210987654321:role/reader --aws > reader.json
-  idtrail policy --role arn:aws:iam::210987654321:role/reader --trust \
-    --principal arn:aws:iam::123456789012:role/idtrail > trust.json`,
+  idtrail policy --aws --role arn:aws:iam::210987654321:role/reader
+  idtrail policy --for prune,erase --aws > retention.json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f.partGiven, f.forRole = cmd.Flags().Changed("part"), cmd.Flags().Changed("role")
