@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -71,7 +72,9 @@ func TestReport(t *testing.T) {
 // TestHints: what commonly goes wrong comes with what to do about it, as the
 // library says it, however deep it is wrapped.
 func TestHints(t *testing.T) {
-	server := httptest.NewTLSServer(nil)
+	server := httptest.NewUnstartedServer(nil)
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)
+	server.StartTLS()
 	defer server.Close()
 	closed := httptest.NewServer(nil)
 	closed.Close()

@@ -43,9 +43,9 @@ There is nothing secret and nobody's data in it, and no password before it.
 The config is read once: restart to change it. Secrets are read anew when a
 source or sink has failed, since they may have been replaced.
 
-On SIGTERM nothing new starts, and what runs ends in good order within 20 s; then
-the exit code is 0, and 130 if something had to be left where it was, which the
-next start takes up.
+On SIGTERM nothing new starts, and what runs ends in good order within 20 s;
+then the exit code is 0, and 130 if something had to be left where it was,
+which the next start takes up.
 
 ` + exitHelp,
 		Example: `  idtrail serve
