@@ -132,14 +132,19 @@ func (a *app) check(ctx context.Context, f checkFlags) error {
 	if ctx.Err() != nil {
 		return errInterrupted
 	}
+	return k.finish(c)
+}
+
+// finish shows what was found, and says how the check ends.
+func (k *checker) finish(c *config.Config) (err error) {
 	failed := 0
 	for _, line := range k.lines {
 		if line.State == checkFailed {
 			failed++
 		}
 	}
-	if a.json {
-		err = a.printJSON(checkResult{OK: failed == 0, Config: c.File, Checks: k.lines, Missing: k.missing()})
+	if k.a.json {
+		err = k.a.printJSON(checkResult{OK: failed == 0, Config: c.File, Checks: k.lines, Missing: k.missing()})
 	} else {
 		err = errors.Join(k.print(), k.printMissing())
 	}
@@ -184,6 +189,12 @@ func (k *checker) all(ctx context.Context, c *config.Config, database string) {
 	if k.readable("keys", "", "signing_key") {
 		k.keys(c)
 	}
+	k.outwards(ctx, c, lake)
+	k.total(c)
+}
+
+// outwards checks what is asked, sent to and told.
+func (k *checker) outwards(ctx context.Context, c *config.Config, lake blob.Store) {
 	for i, s := range c.Sinks {
 		if (s.Stream != nil || lake != nil) && k.readable("sink", s.Name, fmt.Sprintf("sinks[%d]", i)) {
 			k.sink(ctx, s, lake)
@@ -199,7 +210,6 @@ func (k *checker) all(ctx context.Context, c *config.Config, database string) {
 			k.target(ctx, n)
 		}
 	}
-	k.total(c)
 }
 
 func (k *checker) add(line checked) {

@@ -282,17 +282,27 @@ func (f policyFlags) check(asJSON bool) error {
 		return usage("leave one of them out: --aws is JSON already", "--json does not go with --aws or --trust")
 	case f.aws && f.trust:
 		return usage("call it twice", "--aws does not go with --trust: a role has both")
-	case f.trust && !f.forRole:
-		return usage("name it: --role ARN", "--trust needs to know of which role")
-	case f.trust && f.principal == "":
-		return usage("name the role idtrail runs as: --principal ARN", "a trust policy needs to know who may assume the role")
-	case f.partGiven && !f.aws:
-		return usage("add --aws", "--part is for what AWS takes")
 	case len(f.verbs) == 0:
 		return usage("known: "+strings.Join(policy.Verbs(), ", "), "--for names no verb")
+	case f.trust:
+		return f.checkTrust()
+	case f.partGiven && !f.aws:
+		return usage("add --aws", "--part is for what AWS takes")
 	default:
 		return f.checkCatalog()
 	}
+}
+
+func (f policyFlags) checkTrust() error {
+	switch {
+	case !f.forRole:
+		return usage("name it: --role ARN", "--trust needs to know of which role")
+	case f.principal == "":
+		return usage("name the role idtrail runs as: --principal ARN", "a trust policy needs to know who may assume the role")
+	case f.partGiven:
+		return usage("add --aws", "--part is for what AWS takes")
+	}
+	return nil
 }
 
 // checkCatalog is for what athena is to install.
