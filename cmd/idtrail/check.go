@@ -97,7 +97,7 @@ secret of it cannot be read.`,
 		Example: `  idtrail check
   idtrail check --write            also write a small object in each place
   idtrail check --athena idtrail   are the tables of this database up to date?
-  idtrail check --notify           also send a test message to everybody in notify
+  idtrail check --notify           also send a test message to all in notify
   idtrail check --json | jq .missing
   idtrail check --json -c /etc/idtrail/idtrail.yaml`,
 		Args: cobra.NoArgs,
