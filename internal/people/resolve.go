@@ -200,17 +200,13 @@ func (r *resolver) accounts(ctx context.Context) iter.Seq2[history, error] {
 	return func(yield func(history, error) bool) {
 		var h history
 		for p, err := range lake.ReadColumns[reconcile.Person](ctx, r.store, table) {
-			if err == nil {
-				err = ctx.Err()
-			}
-			if errors.Is(err, blob.ErrNotExist) {
+			if err = cmp.Or(err, ctx.Err()); err != nil {
+				if !errors.Is(err, blob.ErrNotExist) {
+					yield(nil, err)
+				}
 				return
 			}
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			if len(h) > 0 && (h[0].Source != p.Source || h[0].UserID != p.UserID) {
+			if !h.continues(&p) {
 				if !yield(h, nil) {
 					return
 				}
@@ -222,6 +218,11 @@ func (r *resolver) accounts(ctx context.Context) iter.Seq2[history, error] {
 			yield(h, nil)
 		}
 	}
+}
+
+// continues says whether a row is of the same account.
+func (h history) continues(p *reconcile.Person) bool {
+	return len(h) == 0 || h[0].Source == p.Source && h[0].UserID == p.UserID
 }
 
 // newest is the row that says how it is, or was in the end.

@@ -72,7 +72,11 @@ func readGroup[T any](o *searched, file *parquet.File, number int, f func(row T)
 	defer o.forget()
 	r := parquet.NewGenericRowGroupReader[T](file.RowGroups()[number])
 	defer func() { err = errors.Join(err, r.Close()) }()
-	old := olderThan[T](file.Schema())
+	return eachRow(r, olderThan[T](file.Schema()), f)
+}
+
+// eachRow calls f with the rows of a reader, until it wants no more.
+func eachRow[T any](r *parquet.GenericReader[T], old older, f func(row T) bool) (more bool, err error) {
 	rows := make([]T, batchRows)
 	for err == nil {
 		clear(rows) // what the reader leaves alone is not to come from the batch before

@@ -120,23 +120,8 @@ func readParquet[T any](ctx context.Context, store blob.Store, key string) iter.
 		defer func() { _ = f.Close() }()
 		r := parquet.NewGenericReader[T](f.File)
 		defer func() { _ = r.Close() }()
-		old := olderThan[T](f.Schema())
-		rows := make([]T, batchRows)
-		for err == nil {
-			clear(rows) // what the reader leaves alone is not to come from the batch before
-			var n int
-			err = guarded(func() (err error) {
-				n, err = r.Read(rows)
-				return err
-			})
-			for i := range rows[:n] {
-				old.forget(&rows[i])
-				if !yield(rows[i], nil) {
-					return
-				}
-			}
-		}
-		if !errors.Is(err, io.EOF) {
+		_, err = eachRow(r, olderThan[T](f.Schema()), func(row T) bool { return yield(row, nil) })
+		if err != nil {
 			yield(none, fmt.Errorf("read %s: %w", key, err))
 		}
 	}
