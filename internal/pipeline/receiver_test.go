@@ -28,6 +28,7 @@ type receiver struct {
 	// acks makes it wait: what it accepts is kept only in the delivery after.
 	acks bool
 
+	one     sync.Mutex // held by a delivery
 	mu      sync.Mutex
 	calls   []load.Batch // without rows
 	got     []string     // uids of records accepted, in order
@@ -62,6 +63,8 @@ type request struct {
 }
 
 func (s *receiver) Deliver(ctx context.Context, b load.Batch) (load.Result, error) {
+	s.one.Lock() // of several sources, one at a time
+	defer s.one.Unlock()
 	s.calls = append(s.calls, load.Batch{Source: b.Source, From: b.From, To: b.To, Note: b.Note})
 	d := &posting{s: s, b: b, kept: load.Result{Upto: b.From}}
 	if s.acks && b.Note != "" {

@@ -352,9 +352,11 @@ func (w *world) look(period string) {
 	for _, store := range w.stores() {
 		s.objects += int64(store.Len())
 	}
+	w.mu.Lock()
 	for _, sum := range w.totals {
 		s.runs += sum.runs
 	}
+	w.mu.Unlock()
 	s.state = fileSize(filepath.Join(w.p.StateDir, "acme.db"))
 	w.seen = append(w.seen, s)
 	w.wantNothingLeft()

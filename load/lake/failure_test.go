@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -24,12 +25,15 @@ var errLost = errors.New("connection reset")
 
 // calls counts store calls and loses the request or the answer of one.
 type calls struct {
+	mu      sync.Mutex // find asks from several goroutines
 	n, lose int
 	answer  bool
 }
 
 func (c *calls) store(m *blobtest.Memory) *blobtest.Faulty {
 	lost := func(answer bool) error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
 		if !answer {
 			c.n++
 		}
