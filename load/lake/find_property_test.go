@@ -203,7 +203,7 @@ func naiveWho(q lake.Query, e *schema.Event) bool {
 // What is found is what reading everything finds, event by event, in the order that
 // is promised.
 func TestFindProperty(t *testing.T) {
-	rounds := 40
+	rounds := 16
 	if testing.Short() {
 		rounds = 5
 	}
