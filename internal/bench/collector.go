@@ -30,7 +30,7 @@ func startCollector(ctx context.Context, binary, config, place string) (*collect
 	env := []string{"PATH=" + os.Getenv("PATH"), "OUT=" + out, "HEC_TOKEN=token"}
 	var addresses []string
 	for _, receiver := range []struct{ variable, kind string }{
-		{"HEC", kindHEC}, {"HEC_ACK", ""}, {"DATADOG", kindDatadog}, {"OTLP", kindOTLP},
+		{"HEC", kindHEC}, {"HEC_ACK", ""}, {"DATADOG", kindDatadog}, {"OTLP", kindOTLP}, {"OTLP_GRPC", ""}, {"READY", ""},
 	} {
 		address, err := freeAddress(ctx)
 		if err != nil {
