@@ -209,13 +209,13 @@ func (r requests) most(b requests) requests {
 	}
 }
 
-// as says whether r is about what b is: as many requests, and of bytes, which
+// within says whether r is no more than b: no more requests, and of bytes, which
 // numbers in texts make more, hardly more.
-func (r requests) as(b requests) bool {
+func (r requests) within(b requests) bool {
 	alike := func(n, m int64) bool { return n <= m+m/5 }
 	up, down := alike(r.Up, b.Up), alike(r.Down, b.Down)
 	r.Up, r.Down, b.Up, b.Down = 0, 0, 0, 0
-	return r == b && up && down
+	return r.most(b) == b && up && down
 }
 
 // meter counts the requests to a store.

@@ -205,7 +205,7 @@ func (w *world) wantFlat() {
 			// The index of segments is copied, which grows by one with each.
 			now.Up, then.Up = 0, 0
 		}
-		if ok && !now.as(then) {
+		if ok && !now.within(then) {
 			w.t.Errorf("a run of %s (%s) took %+v, in %s %+v", u.of, u.what, now, first.period, then)
 		}
 	}
