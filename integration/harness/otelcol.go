@@ -97,8 +97,11 @@ func (c *Collector) awaitReady() error {
 	if err != nil {
 		return fmt.Errorf("ask the collector: %w", err)
 	}
-	if err := resp.Body.Close(); err != nil || resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("the collector answers with %s, %w", resp.Status, err)
+	if err := resp.Body.Close(); err != nil {
+		return fmt.Errorf("ask the collector: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("the collector answers with %s", resp.Status)
 	}
 	return c.process.await("write what it is sent", func() bool {
 		text, err := os.ReadFile(filepath.Join(c.dir, ready+".jsonl"))
