@@ -19,6 +19,7 @@ import (
 	"github.com/mattn/go-sqlite3"
 
 	"github.com/idtrail/idtrail/internal/blob"
+	"github.com/idtrail/idtrail/internal/tempfile"
 )
 
 // fileCopy is a copy of the SQLite file in the store, compressed.
@@ -133,7 +134,7 @@ func (l *lease) pack(ctx context.Context) (packed *os.File, err error) {
 	if err := leaveOut(ctx, plain.Name()); err != nil {
 		return nil, err
 	}
-	packed, err = unnamed(dir, l.source)
+	packed, err = tempfile.New(dir, l.source)
 	if err != nil {
 		return nil, err
 	}
@@ -141,18 +142,6 @@ func (l *lease) pack(ctx context.Context) (packed *os.File, err error) {
 		return nil, errors.Join(err, packed.Close())
 	}
 	return packed, nil
-}
-
-// unnamed is a temporary file that goes when it is closed.
-func unnamed(dir, source string) (*os.File, error) {
-	f, err := os.CreateTemp(dir, temporary(source))
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Remove(f.Name()); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
 }
 
 func vacuumInto(ctx context.Context, path, into string) (err error) {
